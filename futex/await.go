@@ -1,0 +1,175 @@
+package futex
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-ipc/tandem/internal/fence"
+	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/pause"
+)
+
+// A Condition is what a Waiter waits for.
+type Condition interface {
+	// Ready tells whether there is nothing to wait for any more. It is polled: a load or two.
+	Ready() bool
+	// Stop is asked before every sleep and after it; an error ends the wait. Whoever makes it return one calls Rouse
+	// afterwards.
+	Stop() error
+	// Recheck is called when a bounded sleep has passed without a wake-up: the time to ask whether those who would wake
+	// us are still alive.
+	Recheck()
+}
+
+// A Waiter waits for conditions, one at a time. The zero Waiter is ready for use with Mode Auto.
+type Waiter struct {
+	Mode   Mode
+	cancel canceller
+
+	// How polling has gone: the time it took lately when it helped, how often it did not in a row, and how many waits are
+	// to go by without polling.
+	usual  time.Duration
+	failed uint
+	skip   uint
+
+	Polled uint64 // waits that ended while polling
+	Slept  uint64 // sleeps in the kernel
+}
+
+const (
+	firstSleep = 20 * time.Millisecond
+	// leadTime is how long a waiter leaves the line alone after it found nothing. The line is about to be written by the
+	// producer; asking for it again at once takes it away in the middle of a store. About half a round trip between cores:
+	// an answer cannot come sooner, and a stream comes in bursts.
+	leadTime  = 100 * time.Nanosecond
+	pollEach  = 25 * time.Nanosecond
+	giveUp    = 3 // polls in vain before polling is skipped
+	skipMost  = 6 // … at most 1 << skipMost waits
+	lookEvery = 64
+)
+
+// Await returns nil when c is ready, or the error of ctx or of c.Stop. word is where the waker will call Rouse.
+func (w *Waiter) Await(ctx context.Context, word *atomic.Uint32, c Condition) error {
+	if w.poll(ctx, c) {
+		return nil
+	}
+	return w.sleep(ctx, word, c)
+}
+
+// Close lets go of the last context. Not needed if all contexts end.
+func (w *Waiter) Close() { w.cancel.close() }
+
+// poll tells whether c became ready while polling. Polls are counted, not timed: a hint's length is known, and reading the
+// clock costs more than a poll.
+func (w *Waiter) poll(ctx context.Context, c Condition) bool {
+	if c.Ready() {
+		return true
+	}
+	most := 0
+	if w.Mode == Auto {
+		if most = int(w.limit() / pollEach); most == 0 {
+			return false
+		}
+	}
+	if w.Mode == Block {
+		return false
+	}
+	hint := pauseTime()
+	each := uint32(max(1, pollEach/hint))
+	pause.Spin(uint32(max(1, leadTime/hint)))
+	for i := 1; ; i++ {
+		if c.Ready() {
+			w.learn(time.Duration(i) * pollEach)
+			return true
+		}
+		if i%lookEvery == 0 {
+			if most != 0 && i >= most {
+				w.failed++
+				return false
+			}
+			if ctx.Err() != nil || c.Stop() != nil {
+				return false // sleep asks again and tells
+			}
+		}
+		pause.Spin(each)
+	}
+}
+
+// limit is how long to poll this time.
+func (w *Waiter) limit() time.Duration {
+	if w.skip > 0 {
+		w.skip--
+		return 0
+	}
+	most := worthPolling()
+	switch {
+	case w.failed >= giveUp:
+		// Polling has been in vain: leave it for a while, then try again at full length.
+		w.skip = 1<<min(w.failed-giveUp+1, skipMost) - 1
+	case w.failed == 0 && w.usual != 0:
+		return min(most, max(4*w.usual, most/8))
+	}
+	return most
+}
+
+func (w *Waiter) learn(took time.Duration) {
+	w.Polled++
+	w.failed = 0
+	w.usual += (took - w.usual) / 8
+}
+
+func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) error {
+	// Let goroutines that are ready run first: one of them may be who makes c ready, and our processor (P) is not handed on
+	// at once when we block in the kernel.
+	runtime.Gosched()
+	w.cancel.watch(ctx, word)
+	for bounded := firstSleep; ; {
+		announce(word)
+		if c.Ready() {
+			retract(word)
+			return nil
+		}
+		err := ctx.Err()
+		if err == nil {
+			err = c.Stop()
+		}
+		if err != nil {
+			retract(word)
+			return err
+		}
+		w.Slept++
+		result, err := w.cancel.sleep(ctx, word, time.Now().Add(bounded))
+		if err != nil {
+			return err
+		}
+		if c.Ready() {
+			retract(word)
+			return nil
+		}
+		if result == TimedOut {
+			c.Recheck()
+			bounded = min(2*bounded, MaxSleep)
+		}
+	}
+}
+
+// announce raises the flag and makes sure that who changes the condition from now on sees it, or that we see the change.
+// Pairs with the publisher's store and its look at the word. It also withdraws WaitRelaxed: who sleeps often pays less if
+// the publisher fences.
+func announce(word *atomic.Uint32) {
+	if word.Swap(layout.WaitSleeps)&layout.WaitRelaxed != 0 {
+		fence.Heavy()
+	}
+}
+
+func retract(word *atomic.Uint32) { word.And(^uint32(layout.WaitSleeps)) }
+
+// Relax tells publishers that they need no fence before they look at word, because this process will make their stores
+// visible before it sleeps there. Only the one who sleeps on the word may call it.
+func Relax(word *atomic.Uint32) {
+	if fence.CanHeavy() {
+		word.Or(layout.WaitRelaxed)
+	}
+}

@@ -1,0 +1,28 @@
+// Package futex lets processes sleep on a 32-bit word of shared memory and wake each other, and decides how long to poll
+// before sleeping.
+//
+// Wait, WaitAny and Wake are the system calls: always the shared kind (never FUTEX_PRIVATE), always bounded, and a
+// spurious return is always possible, as the kernel's are. Await is what Tandem's objects wait with: it polls for a
+// while, announces itself in the wait word, looks once more, sleeps at most 20 ms doubling to 1 s, and looks again, until
+// its condition holds, its context ends, or its owner says stop. A wake-up that is lost, because whoever owed it was
+// killed before it paid, therefore costs time and never an answer.
+//
+// The protocol of a wait word is the flag of Dekker's algorithm: the sleeper raises WaitSleeps and then looks at its
+// condition; the waker changes the condition and then looks at the flag. Between the two each side needs a full fence;
+// package fence moves it to the sleeper where that is cheaper.
+//
+// # Polling
+//
+// Auto polls by what is usable (affinity mask, cgroup quota, GOMAXPROCS): with one processor never; with more up to about
+// the cost of a wake-up, measured once in the background, and less or not at all where polling has not helped lately (an
+// idle waiter ends up polling once in 64 waits). A sleeping waiter uses no processor time but a look every second.
+//
+// # Concurrency
+//
+// Wait, WaitAny, Wake and Rouse may be called by anyone at any time. A Waiter serves one goroutine at a time.
+//
+// # Crash behaviour
+//
+// A killed sleeper leaves its flag raised: the next waker makes one system call in vain. A killed waker may leave a
+// sleeper asleep until its next look, or until whoever settles the dead process wakes everyone it might have owed.
+package futex

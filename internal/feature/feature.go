@@ -1,0 +1,32 @@
+// Package feature names the kernel features that Tandem probes for, and lets a user or a test force one off:
+// TANDEM_DISABLE=waitv,otmpfile. Each probe stands where the feature is used; this package only says whether it may look.
+package feature
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A Feature is a kernel feature with a fallback.
+type Feature string
+
+const (
+	WaitV      Feature = "waitv"      // futex_waitv (Linux 5.16): else several words are polled every 20 ms
+	TmpFile    Feature = "otmpfile"   // O_TMPFILE in the directory: else a temporary name and a rename
+	Membarrier Feature = "membarrier" // membarrier global expedited (4.16): else every publication fences
+	MapLock    Feature = "maplock"    // locks that live as long as the mapping: else a descriptor is kept
+	RobustList Feature = "robustlist" // the kernel marks life words: else deaths are found by probing
+	PidFD      Feature = "pidfd"      // poll a child's end: else a thread waits for each child
+)
+
+// All lists every feature.
+var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD}
+
+var disabled = sync.OnceValue(func() []string {
+	return strings.FieldsFunc(os.Getenv("TANDEM_DISABLE"), func(r rune) bool { return r == ',' || r == ' ' })
+})
+
+// Off tells whether f is forced off by TANDEM_DISABLE. The environment is read once.
+func (f Feature) Off() bool { return slices.Contains(disabled(), string(f)) }
