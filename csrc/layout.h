@@ -71,6 +71,7 @@
 #define TD_ROOT_KEEP 1    /* flag: exempt from sweeping */
 #define TD_ROOT_PRIVATE 2 /* flag: born without a name for strangers */
 #define TD_NAME_MAX 200
+#define TD_ROOT_DOOMED 352 /* offset of root.doomed, for who has only a descriptor */
 
 struct td_segment {       /* immutable once the file has a name */
 	uint64_t magic;
@@ -94,7 +95,8 @@ struct td_root {
 	uint32_t flags;     /* TD_ROOT_… */
 	uint32_t name_len;
 	uint8_t name[208];  /* as created; for people and for finding the root of a growth file */
-	uint8_t pad0[32];
+	uint32_t doomed;    /* 1: a cleaner has begun to remove this Space; nobody attaches any more */
+	uint8_t pad0[28];
 	uint32_t deaths;    /* futex; reapers add one per settled member, everyone may sleep on it */
 	uint8_t pad1[124];
 	uint32_t slot_hint; /* attachers: where to look for the next slot */
@@ -347,6 +349,7 @@ TD_OFF(td_segment, heap, 32);
 TD_OFF(td_segment, self, 56);
 TD_OFF(td_root, limit, 128);
 TD_OFF(td_root, name, 144);
+TD_OFF(td_root, doomed, TD_ROOT_DOOMED);
 TD_OFF(td_root, deaths, 384);
 TD_OFF(td_root, slot_hint, 512);
 TD_OFF(td_root, kinds, 640);

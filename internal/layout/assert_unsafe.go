@@ -25,6 +25,7 @@ var (
 	_ = zero[unsafe.Offsetof(SegmentHeader{}.Self)-56]
 	_ = zero[unsafe.Offsetof(Root{}.Limit)-128]
 	_ = zero[unsafe.Offsetof(Root{}.Name)-144]
+	_ = zero[unsafe.Offsetof(Root{}.Doomed)-RootDoomed]
 	_ = zero[unsafe.Offsetof(Root{}.Deaths)-384]
 	_ = zero[unsafe.Offsetof(Root{}.SlotHint)-512]
 	_ = zero[unsafe.Offsetof(Root{}.Kinds)-640]

@@ -56,6 +56,7 @@ const (
 	RootKeep    = 1
 	RootPrivate = 2
 	NameMax     = 200
+	RootDoomed  = 352
 
 	DirtyBits = 65536
 	Hazards   = 16
@@ -150,7 +151,8 @@ type Root struct {
 	Flags     uint32
 	NameLen   uint32
 	Name      [208]byte
-	_         [32]byte
+	Doomed    atomic.Uint32 // a cleaner, holding NAME
+	_         [28]byte
 	Deaths    atomic.Uint32 // reapers add one
 	_         [124]byte
 	SlotHint  atomic.Uint32 // attachers

@@ -17,13 +17,6 @@ import (
 
 const hang = 20 * time.Second // a guard against hanging, never a measure
 
-func TestMain(m *testing.M) {
-	if runtime.GOOS != "linux" {
-		return
-	}
-	os.Exit(m.Run())
-}
-
 func TestWaitReturnsAtOnceWhenTheWordHasChanged(t *testing.T) {
 	var w atomic.Uint32
 	w.Store(7)

@@ -1,0 +1,146 @@
+// Package leak finds what a test run left behind: segments, descriptors, child processes. The run gets a directory for
+// segments of its own, so that neighbours that run at the same time do not disturb.
+package leak
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	parent  = "/dev/shm"
+	pattern = "tandemtest."
+	patient = 2 * time.Second // for descriptors and children that are on their way out
+)
+
+// A Watch is what there was before.
+type Watch struct {
+	dir  string
+	lock *os.File // a lock on the directory says that its owner lives
+	fds  map[string]string
+}
+
+// Start makes the directory, names it in the variable env, and looks around.
+func Start(env string) (*Watch, error) {
+	removeStale()
+	dir, err := os.MkdirTemp(parent, pattern)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, err
+	}
+	if err := os.Setenv(env, dir); err != nil {
+		return nil, err
+	}
+	w := &Watch{dir: dir, lock: lock}
+	w.fds, err = descriptors()
+	return w, err
+}
+
+// removeStale removes the directories of runs that were killed.
+func removeStale() {
+	dirs, _ := filepath.Glob(filepath.Join(parent, pattern+"*"))
+	for _, d := range dirs {
+		f, err := os.Open(d)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			os.RemoveAll(d)
+		}
+		f.Close()
+	}
+}
+
+// Dir is the directory for segments.
+func (w *Watch) Dir() string { return w.dir }
+
+// Left lists what is there now and was not before, and removes the directory.
+func (w *Watch) Left() []string {
+	var left []string
+	for end := time.Now().Add(patient); ; time.Sleep(5 * time.Millisecond) {
+		if left = w.look(); len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	os.RemoveAll(w.dir)
+	w.lock.Close()
+	return left
+}
+
+func (w *Watch) look() []string {
+	var left []string
+	names, err := os.ReadDir(w.dir)
+	if err != nil {
+		left = append(left, err.Error())
+	}
+	for _, n := range names {
+		left = append(left, "segment "+filepath.Join(w.dir, n.Name()))
+	}
+	fds, err := descriptors()
+	if err != nil {
+		left = append(left, err.Error())
+	}
+	for fd, to := range fds {
+		if was, ok := w.fds[fd]; !ok || was != to {
+			left = append(left, fmt.Sprintf("descriptor %s -> %s", fd, to))
+		}
+	}
+	for _, c := range children() {
+		left = append(left, "child process "+c)
+	}
+	slices.Sort(left)
+	return left
+}
+
+// descriptors lists what is open, but for what the Go runtime opens when it first needs it.
+func descriptors() (map[string]string, error) {
+	const dir = "/proc/self/fd"
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.Readdirnames(-1)
+	self := strconv.Itoa(int(d.Fd()))
+	d.Close()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, n := range names {
+		to, err := os.Readlink(filepath.Join(dir, n))
+		if n == self || err != nil || to == "anon_inode:[eventpoll]" || to == "anon_inode:[eventfd]" {
+			continue
+		}
+		all[n] = to
+	}
+	return all, nil
+}
+
+func children() []string {
+	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	var all []string
+	for _, t := range tasks {
+		b, err := os.ReadFile(t)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for pid := range strings.FieldsSeq(string(b)) {
+			cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+			all = append(all, pid+" "+strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " "))
+		}
+	}
+	return all
+}

@@ -1,0 +1,145 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// birth makes a new root under the name file. The file gets its name when everything is in it and our locks are on it, so
+// nobody ever sees half a Space, and killed before that it has never existed. fs.ErrExist: the name is taken.
+func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
+	total, _, err := spaceIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	limit := o.limit
+	if limit <= 0 {
+		limit = total / 2
+	}
+	least := int64(layout.RootLives + layout.PageSize + 4096 + leastHeap)
+	if limit < least {
+		return nil, fmt.Errorf("a limit of %d bytes is too small, a Space needs %d: %w", limit, least, ErrNoSpace)
+	}
+	path := inDir(dir, file)
+	f, temporary, err := newFile(dir, bornFile(nonce))
+	if err != nil {
+		return nil, full(err, dir)
+	}
+	fail := func(err error) (*space, error) {
+		if temporary != "" {
+			err = errors.Join(err, ignoreMissing(os.Remove(temporary)))
+		}
+		f.Close()
+		return nil, err
+	}
+	if temporary != "" {
+		if err := guard(f); err != nil {
+			return fail(err)
+		}
+	}
+	const slot = 1
+	heap, err := reserveRoot(f, dir, slot, min(rootHeap, limit-least+leastHeap))
+	if err != nil {
+		return fail(err)
+	}
+	for at, kind := range map[int64]int16{layout.LockMapped: readLock, layout.LockSlot + slot: writeLock} {
+		if ok, err := tryLock(f, kind, at); err != nil || !ok {
+			return fail(errors.Join(err, fmt.Errorf("lock %d of a new file: %w", at, ErrBusy)))
+		}
+	}
+	h := newHeader(layout.SegRoot, nonce, 0, heap)
+	probe, err := reopen(f, temporary)
+	if err != nil {
+		return fail(err)
+	}
+	g, err := mapSegment(f, h)
+	if err != nil {
+		return fail(errors.Join(err, probe.Close()))
+	}
+	fail2 := func(err error) (*space, error) { return fail(errors.Join(err, g.unmap(), probe.Close())) }
+	root := view[layout.Root](g.mem, 0)
+	root.Seg = h
+	root.Limit = uint64(limit)
+	if name == "" {
+		root.Flags = layout.RootPrivate
+	}
+	root.NameLen = uint32(copy(root.Name[:], name))
+	info, err := fstat(f)
+	if err != nil {
+		return fail2(err)
+	}
+	s := newSpace(dir, path, h, info.id, g, probe)
+	s.takeSlot(slot, 0)
+	if err := nameFile(f, temporary, path); err != nil {
+		if s.lives != nil {
+			err = errors.Join(err, s.lives.unmap())
+		}
+		return fail2(err)
+	}
+	return s, s.settleIn(f)
+}
+
+// reserveRoot gives a root its size and its memory: what is always used, one slot, and as much heap as there is room for.
+func reserveRoot(f *os.File, dir string, slot int, heap int64) (int64, error) {
+	for heap = heap &^ (leastHeap - 1); ; heap = heap / 2 &^ (leastHeap - 1) {
+		err := errors.Join(f.Truncate(layout.RootHeap+heap), reserve(f, 0, layout.RootLives), reserveSlot(f, slot),
+			reserve(f, layout.RootHeap, heap))
+		if err == nil {
+			return heap, nil
+		}
+		if !errors.Is(err, syscall.ENOSPC) || heap/2 < leastHeap {
+			return 0, full(err, dir)
+		}
+		if err := f.Truncate(0); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// reserveSlot backs what a member in this slot touches and others look at.
+func reserveSlot(f *os.File, slot int) error {
+	return errors.Join(
+		reserve(f, layout.RootLives+int64(slot)*layout.LifeStride, layout.LifeStride),
+		reserve(f, pageOf(slot), layout.PageSize))
+}
+
+func pageOf(slot int) int64 { return layout.RootPages + int64(slot)*layout.PageSize }
+
+// guard locks a file that was born with a temporary name, and makes sure that no sweeper was faster.
+func guard(f *os.File) error {
+	ok, err := tryLock(f, readLock, layout.LockMapped)
+	if err != nil {
+		return err
+	}
+	info, err := fstat(f)
+	if err != nil {
+		return err
+	}
+	if !ok || info.links == 0 {
+		return fmt.Errorf("%s was swept while it was being made: %w", f.Name(), ErrBusy)
+	}
+	return nil
+}
+
+// full makes an ENOSPC say how much there was.
+func full(err error, dir string) error {
+	if !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	total, free, serr := spaceIn(dir)
+	if serr != nil {
+		return errors.Join(err, serr)
+	}
+	return fmt.Errorf("%s has %d of %d bytes free: %w (%w)", dir, free, total, ErrNoSpace, err)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}

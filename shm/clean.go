@@ -1,0 +1,329 @@
+package shm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// Cleaning. A Space is leaked when nobody holds the MAPPED lock of its root and it is not exempt: no process that
+// follows the protocol can come back to it. A growth segment is judged by its root: it may hold data of a dead member
+// for the living, though nobody maps it yet. Only if the root is leaked or gone, and nobody maps the segment either, is
+// it garbage. Whoever unlinks or renames a file holds the NAME lock of its inode, so looking at a name and taking it away
+// are one step among those who follow the protocol.
+
+// EnvSweep turns the sweep on first use off: TANDEM_SWEEP=off.
+const EnvSweep = "TANDEM_SWEEP"
+
+const sweepFor = 50 * time.Millisecond // then the rest is left to the next one
+
+var sweepOnce sync.Once
+
+// removeIfLeaked removes the Space whose root is f, if it is leaked. path is a name that it had. f holds no locks before
+// and after.
+func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
+	if ok, err := tryLock(f, writeLock, layout.LockName); err != nil {
+		return false, err
+	} else if !ok {
+		return false, fmt.Errorf("%s: somebody is about to remove or rename it: %w", path, ErrBusy)
+	}
+	defer tryLock(f, noLock, layout.LockName)
+	if ok, err := tryLock(f, writeLock, layout.LockMapped); err != nil || !ok {
+		return false, err
+	}
+	defer tryLock(f, noLock, layout.LockMapped)
+	if kept, err := keeps(f); err != nil || kept {
+		return false, err
+	}
+	info, err := fstat(f)
+	if err != nil {
+		return false, err
+	}
+	nonce, known := nonceIn(f)
+	path, ok := nameOf(info.id, path, inDir(dir, privateFile(nonce)))
+	if !ok {
+		return false, nil // gone, or another Space by now
+	}
+	if known {
+		// From here on nobody attaches, even if we are killed before the root is gone: its segments may be missing.
+		if err := doom(f); err != nil {
+			return false, err
+		}
+		if err := removeGrowth(dir, nonce); err != nil {
+			return false, err
+		}
+	}
+	return true, ignoreMissing(os.Remove(path))
+}
+
+// nameOf finds under which of its possible names an inode is.
+func nameOf(id fileID, paths ...string) (string, bool) {
+	for _, p := range paths {
+		if now, err := lstat(p); err == nil && now.id == id {
+			return p, true
+		}
+	}
+	return "", false
+}
+
+// removeGrowth removes the growth segments of a leaked Space.
+func removeGrowth(dir string, nonce uint64) error {
+	names, err := list(dir, growthPrefix(nonce))
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if _, err := removeGrown(inDir(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeGrown removes a growth segment, or a file that was never born, unless somebody maps it. The root was judged.
+func removeGrown(path string) (bool, error) {
+	f, err := openSegment(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // and its locks
+	for _, at := range []int64{layout.LockName, layout.LockMapped} {
+		if ok, err := tryLock(f, writeLock, at); err != nil || !ok {
+			return false, err
+		}
+	}
+	info, err := fstat(f)
+	if err != nil {
+		return false, err
+	}
+	if _, ok := nameOf(info.id, path); !ok {
+		return false, nil
+	}
+	return true, os.Remove(path)
+}
+
+// removeLeaked removes the Space at file if it is leaked.
+func removeLeaked(dir, file string) (bool, error) {
+	f, err := openSegment(inDir(dir, file))
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	return removeIfLeaked(f, dir, inDir(dir, file))
+}
+
+// keeps tells whether a root is exempt from cleaning. What is no root is not.
+func keeps(f *os.File) (bool, error) {
+	var r layout.Root
+	if _, err := f.ReadAt(bytesOf(&r), 0); err != nil {
+		return false, nil // too short to be one
+	}
+	return r.Seg.Magic == layout.Magic && r.Seg.Kind == layout.SegRoot && r.Flags&layout.RootKeep != 0, nil
+}
+
+// nonceIn reads the nonce of a root.
+func nonceIn(f *os.File) (uint64, bool) {
+	var h layout.SegmentHeader
+	if _, err := f.ReadAt(bytesOf(&h), 0); err != nil || h.Magic != layout.Magic || h.Kind != layout.SegRoot {
+		return 0, false
+	}
+	return h.Nonce, true
+}
+
+func doom(f *os.File) error {
+	var one [4]byte
+	binary.LittleEndian.PutUint32(one[:], 1)
+	_, err := f.WriteAt(one[:], layout.RootDoomed)
+	return err
+}
+
+// list returns the names in dir that begin with prefix.
+func list(dir, prefix string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	all, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	names := all[:0]
+	for _, n := range all {
+		if strings.HasPrefix(n, prefix) {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// sweep removes what killed processes of this user left in dir, for at most sweepFor. It never waits, and what it cannot
+// judge it leaves alone.
+func sweep(dir string) (removed []string, err error) {
+	names, err := list(dir, prefix())
+	if err != nil {
+		return nil, err
+	}
+	end := time.Now().Add(sweepFor)
+	alive := map[uint64]bool{}
+	var grown []string
+	note := func(name string, gone bool, e error) {
+		if gone {
+			removed = append(removed, name)
+		}
+		if e != nil && !errors.Is(e, fs.ErrNotExist) && !errors.Is(e, ErrBusy) {
+			err = errors.Join(err, e)
+		}
+	}
+	for _, name := range names {
+		if time.Now().After(end) {
+			return removed, err
+		}
+		switch kind, _ := fileKind(name); kind {
+		case "p", "n":
+			gone, e := removeLeaked(dir, name)
+			note(name, gone, e)
+		case "t":
+			gone, e := removeGrown(inDir(dir, name))
+			note(name, gone, e)
+		case "g":
+			grown = append(grown, name)
+		}
+	}
+	for _, name := range grown {
+		if time.Now().After(end) {
+			return removed, err
+		}
+		_, rest := fileKind(name)
+		nonce, ok := nonceOf(rest)
+		if !ok {
+			continue
+		}
+		if _, asked := alive[nonce]; !asked {
+			root, e := rootExists(dir, nonce)
+			if e != nil {
+				note(name, false, e)
+				continue
+			}
+			alive[nonce] = root
+		}
+		if !alive[nonce] {
+			gone, e := removeGrown(inDir(dir, name))
+			note(name, gone, e)
+		}
+	}
+	return removed, err
+}
+
+// rootExists tells whether there is a root with this nonce. Its name may change once, from n to p, while we look: so p is
+// asked before and after.
+func rootExists(dir string, nonce uint64) (bool, error) {
+	unnamed := func() (bool, error) {
+		_, err := lstat(inDir(dir, privateFile(nonce)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	if yes, err := unnamed(); yes || err != nil {
+		return yes, err
+	}
+	names, err := list(dir, prefix()+"n.")
+	if err != nil {
+		return false, err
+	}
+	for _, n := range names {
+		f, err := openSegment(inDir(dir, n))
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			return false, err
+		}
+		have, _ := nonceIn(f)
+		f.Close()
+		if have == nonce {
+			return true, nil
+		}
+	}
+	return unnamed()
+}
+
+// Sweep removes what killed processes of this user left behind, and returns the names of the files. The first use of a
+// Space in a process does it too.
+func Sweep() ([]string, error) {
+	if !supported {
+		return nil, errLinux
+	}
+	removed, err := sweep(directory())
+	if err != nil {
+		return removed, fmt.Errorf("shm: sweep: %w", err)
+	}
+	return removed, nil
+}
+
+// firstUse is called by whatever is the first thing a process does with Tandem.
+func firstUse() error {
+	if !supported {
+		return errLinux
+	}
+	orphanGuard()
+	sweepOnce.Do(func() {
+		if os.Getenv(EnvSweep) != "off" && private.file == "" {
+			_, _ = sweep(directory()) // what it could not remove is not what the caller asked for; Sweep tells
+		}
+	})
+	return nil
+}
+
+// Unlink gives up the name of the Space: OpenSpace makes a new one from now on. Members go on using the old one, which
+// keeps existing under a random name until the last of them leaves. ErrBusy: another process is about to do the same.
+func (sp *Space) Unlink() error {
+	s, err := sp.enter()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	if s.name == "" {
+		return nil
+	}
+	if err := s.unlink(); err != nil {
+		return fmt.Errorf("shm: unlink %v: %w", s, err)
+	}
+	return nil
+}
+
+func (s *space) unlink() error {
+	s.naming.Lock() // goroutines share the description, so its lock does not keep them apart
+	defer s.naming.Unlock()
+	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
+		ok, err := tryLock(s.probe, writeLock, layout.LockName)
+		if err != nil {
+			return err
+		}
+		if ok {
+			break
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("its name is held by a process that is stopped or about to remove it: %w", ErrBusy)
+		}
+	}
+	defer tryLock(s.probe, noLock, layout.LockName)
+	path, ok := nameOf(s.id, *s.path.Load())
+	if !ok {
+		return nil // somebody else has given it up
+	}
+	to := inDir(s.dir, privateFile(s.nonce))
+	if err := renameNew(path, to); err != nil {
+		return &os.LinkError{Op: "rename", Old: path, New: to, Err: err}
+	}
+	s.path.Store(&to)
+	return nil
+}

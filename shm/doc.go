@@ -1,0 +1,47 @@
+// Package shm is the ground that Tandem stands on: Spaces of shared memory, the processes attached to them, and who of
+// them is alive.
+//
+// A Space is a region of POSIX shared memory that grows: a root file in /dev/shm and the segments it grew. The private
+// Space of a process tree is made on first use and inherited by children; named Spaces are where unrelated programs of
+// the same user meet. Other packages put shared objects into a Space; their Handles travel through anything that carries
+// bytes.
+//
+//	sp, err := shm.OpenSpace("prices")          // attach, or create
+//	h, err := sp.Lookup("ticks")                // what another program has bound
+//
+// # Who is alive
+//
+// The kernel says so, never a pid, a timeout or a heartbeat. Each member of a Space holds a lock that lives as long as
+// its mapping of the memory: until after its last instruction, across PID namespaces, through SIGSTOP, and not longer. A
+// read lock granted on a member's byte is proof that it is dead. Long before proof the kernel gives notice: a thread of
+// ours owns words that it marks when the process dies, and somebody always sleeps on them.
+//
+// # Limits
+//
+// 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Memory is reserved before it is
+// used: a full file system or cgroup is ErrNoSpace, never a fault.
+//
+// # Environment
+//
+// TANDEM_SHM_DIR names another directory than /dev/shm, the same for all who meet. TANDEM_SWEEP=off turns off the sweep
+// on first use. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd forces kernel features off.
+//
+// # Concurrency
+//
+// Everything may be called from any goroutine. Importing the package does nothing: the first use of a Space sweeps
+// leaked files of this user, starts one goroutine per Space that sleeps on the deaths of others, and one parked thread
+// per process that the kernel uses to give notice of ours.
+//
+// # Crash behaviour
+//
+// A process may be killed at any instruction. What it had not published returns to the Space; what it had published
+// stays; the sets of holders lose it; survivors that wait for it are woken within about a millisecond of the kernel's
+// proof. Any survivor settles it, several at once if need be, and one that is stopped in the middle delays nobody. A
+// Space whose last member was killed is removed by the next process of the same user that uses any Space, or by Sweep. A
+// stopped process is alive: it keeps what it holds, and delays nobody else, with one exception: stopped in the few
+// system calls of removing or renaming a Space it makes OpenSpace and Unlink of that one name fail with ErrBusy.
+//
+// Do not fork without exec: a forked child of a C library keeps no mapping (MADV_DONTFORK), but a fork between mmap and
+// that advice would keep the parent alive. Do not let the kernel write into shared memory asynchronously (io_uring,
+// O_DIRECT, RDMA): such a write may land after its owner's death.
+package shm

@@ -1,0 +1,88 @@
+package shm
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// Names of files. All begin with tandem.<uid>., then
+//
+//	p.<nonce>                          the root of a private Space, or of one whose name was given up
+//	n.<name>                           the root of a named Space
+//	g.<nonce>.<index>.<slot>.<gen>     a growth segment: of which Space, its place, who grew it
+//	t.<nonce>                          being born, where files cannot be born without a name
+//
+// The nonce, and not the root's name, is in the name of a growth segment, because a root may change its name.
+
+// EnvDir names the directory for segments instead of /dev/shm. All processes that meet must agree on it.
+const EnvDir = "TANDEM_SHM_DIR"
+
+func directory() string {
+	if d := os.Getenv(EnvDir); d != "" {
+		return d
+	}
+	return "/dev/shm"
+}
+
+func prefix() string { return "tandem." + strconv.Itoa(os.Geteuid()) + "." }
+
+func nonceText(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+func privateFile(nonce uint64) string { return prefix() + "p." + nonceText(nonce) }
+func namedFile(name string) string    { return prefix() + "n." + name }
+func bornFile(nonce uint64) string    { return prefix() + "t." + nonceText(nonce) }
+
+func growthPrefix(nonce uint64) string { return prefix() + "g." + nonceText(nonce) + "." }
+
+func growthFile(nonce uint64, index int, m Member) string {
+	return growthPrefix(nonce) + strconv.Itoa(index) + "." + strconv.Itoa(m.Slot()) + "." + strconv.Itoa(m.Gen())
+}
+
+// fileKind is what a file of ours is, judged by its name: one of "p", "n", "g", "t", or "" for others' files.
+func fileKind(name string) (kind, rest string) {
+	rest, ours := strings.CutPrefix(name, prefix())
+	if !ours || len(rest) < 3 || rest[1] != '.' || !strings.Contains("pngt", rest[:1]) {
+		return "", ""
+	}
+	return rest[:1], rest[2:]
+}
+
+// nonceOf reads the nonce at the start of the rest of a p, g or t name.
+func nonceOf(rest string) (uint64, bool) {
+	text, _, _ := strings.Cut(rest, ".")
+	n, err := strconv.ParseUint(text, 16, 64)
+	return n, err == nil && len(text) == 16
+}
+
+func checkName(name string) error {
+	if name == "" || len(name) > layout.NameMax {
+		return fmt.Errorf("%w: %q has %d bytes, the limit is 1 to %d", ErrName, name, len(name), layout.NameMax)
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return fmt.Errorf("%w: %q has %q at %d; letters, digits, '.', '_' and '-' are allowed", ErrName, name, c, i)
+		}
+	}
+	return nil
+}
+
+// randomNonce is never 0, nor are its low 32 bits.
+func randomNonce() uint64 {
+	for {
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		if n := binary.LittleEndian.Uint64(b[:]); uint32(n) != 0 {
+			return n
+		}
+	}
+}
+
+func inDir(dir, file string) string { return filepath.Join(dir, file) }

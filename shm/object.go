@@ -1,0 +1,346 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tandem-ipc/tandem/codec"
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// An Object is one shared object as this process holds it: a header in a slab of headers, and a block of data. It is what
+// other packages of Tandem are built of.
+//
+// Who holds an object is a set of members (or two sets, for something with two ends). A process joins a set by opening a
+// Handle and leaves it by Close; the object is freed when all its sets are over.
+type Object struct {
+	s     *space
+	ref   Ref
+	seq   uint32
+	entry *layout.Entry
+	set   int
+
+	Header []byte // the whole header; package layout says what it is
+	Data   []byte // its block of data
+	Type   codec.Type
+}
+
+// A Spec describes an object to be made.
+type Spec struct {
+	Kind   int
+	Header int64 // bytes
+	Sets   int
+	Data   int64 // bytes of its data block; 0 for none
+	Type   codec.Type
+	Flags  uint32
+
+	// Init fills the header behind the sets, and the data, before anyone else can see them.
+	Init func(o *Object)
+}
+
+// NewObject makes an object. This process holds its first set.
+func (sp *Space) NewObject(spec Spec) (*Object, error) {
+	s, err := sp.enter()
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.newObject(spec)
+	if err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return o, nil // holds the reference that enter took
+}
+
+func (s *space) newObject(spec Spec) (*Object, error) {
+	class, ok := objectClass(spec.Header)
+	if !ok {
+		return nil, fmt.Errorf("shm: a header of %d bytes is too large: %w", spec.Header, ErrNoSpace)
+	}
+	b, err := s.allocSmall(class)
+	if err != nil {
+		return nil, err
+	}
+	h := view[layout.Object](b.Bytes, 0)
+	h.Kind, h.Sets, h.Flags = uint32(spec.Kind), uint32(spec.Sets), spec.Flags
+	h.TypeHash, h.TypeSize = spec.Type.Hash, uint64(spec.Type.Size)
+	h.TypeName = [len(h.TypeName)]byte{}
+	h.TypeLen = uint32(copy(h.TypeName[:], spec.Type.Name))
+	h.Data, h.DataSize = 0, 0
+	o := &Object{s: s, ref: b.Ref, seq: b.seq, entry: b.entry, Header: b.Bytes, Type: spec.Type}
+	clear(b.Bytes[layout.SizeObject+spec.Sets*layout.SizeSet:])
+	for i := range spec.Sets {
+		resetSet(o.Set(i), s.self, b.seq)
+	}
+	var data Block
+	if spec.Data > 0 {
+		if data, err = s.alloc(spec.Data); err != nil {
+			s.discard(b)
+			return nil, err
+		}
+		h.Data, h.DataSize = uint64(data.Ref), uint64(spec.Data)
+		o.Data = data.Bytes[:spec.Data:spec.Data]
+	}
+	if spec.Init != nil {
+		spec.Init(o)
+	}
+	if bit := uint64(1) << spec.Kind; s.root.Kinds.Load()&bit == 0 {
+		s.root.Kinds.Or(bit)
+	}
+	owned := layout.MakeWord(layout.Owned, s.self, b.seq)
+	// Published, but known to nobody before NewObject returns. The data follows: until then it is ours and returns with us,
+	// as does the object, whose only holder we are.
+	b.entry.Word.CompareAndSwap(uint64(owned), uint64(owned.To(layout.Shared, 0)))
+	if !data.IsZero() {
+		s.handOver(data, b.Ref)
+	}
+	return o, nil
+}
+
+// handOver makes a block of ours a part of what lies at owner.
+func (s *space) handOver(b Block, owner Ref) {
+	b.entry.Aux.Store(uint64(owner))
+	owned := layout.MakeWord(layout.Owned, s.self, b.seq)
+	b.entry.Word.CompareAndSwap(uint64(owned), uint64(owned.To(layout.Part, 0)))
+}
+
+// discard gives a block of ours back that nobody else has seen.
+func (s *space) discard(b Block) {
+	if f, err := s.find(b.Ref); err == nil {
+		f.free(layout.MakeWord(layout.Owned, s.self, b.seq))
+	}
+}
+
+// openObject joins a set of the object that a Handle names.
+func (s *space) openObject(h Handle) (*Object, error) {
+	f, err := s.find(h.Ref)
+	if err != nil {
+		return nil, err
+	}
+	same := func() bool {
+		w := layout.Word(f.entry.Word.Load())
+		return w.State() == layout.Shared && w.Seq() == h.Seq
+	}
+	if !same() || f.unit >= 0 || len(f.bytes) < layout.SizeObject {
+		return nil, ErrGone
+	}
+	// The memory may become another object at any instant until we hold this one; it stays a header for ever, so looking
+	// at it, and adding ourselves to a set under our old seq, harms nobody.
+	k := view[layout.Object](f.bytes, 0)
+	kind, sets := int(k.Kind), int(k.Sets)
+	typ := codec.Type{Hash: k.TypeHash, Size: int64(k.TypeSize), Name: cString(k.TypeName[:min(int(k.TypeLen), len(k.TypeName))])}
+	dataRef, dataSize := Ref(k.Data), int64(k.DataSize)
+	switch {
+	case !same():
+		return nil, ErrGone
+	case kind != h.Kind:
+		return nil, fmt.Errorf("%w: %d, not %d", ErrKind, kind, h.Kind)
+	case sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(f.bytes) || h.Set < 0 || h.Set >= sets:
+		return nil, fmt.Errorf("object with %d sets, set %d wanted: %w", sets, h.Set, ErrCorrupt)
+	}
+	o := &Object{s: s, ref: h.Ref, seq: h.Seq, entry: f.entry, set: h.Set, Header: f.bytes, Type: typ}
+	if err := joinSet(o.Set(h.Set), s.self, h.Seq); err != nil {
+		return nil, err
+	}
+	if !same() {
+		clearWord(o.Set(h.Set), layout.HoldWord(s.self, h.Seq))
+		return nil, ErrGone
+	}
+	// We hold it: it stays.
+	if dataSize > 0 {
+		d, err := s.find(dataRef)
+		if err == nil && (dataSize > int64(len(d.bytes))) {
+			err = fmt.Errorf("object with %d bytes of data in a block of %d: %w", dataSize, len(d.bytes), ErrCorrupt)
+		}
+		if err != nil {
+			return nil, errors.Join(err, o.leave())
+		}
+		o.Data = d.bytes[:dataSize:dataSize]
+	}
+	return o, nil
+}
+
+// Set is hold set i.
+func (o *Object) Set(i int) *layout.Set {
+	return view[layout.Set](o.Header, int64(layout.SizeObject+i*layout.SizeSet))
+}
+
+// At makes this process hold another set of the same object, one that it made itself: the other end of a connection.
+func (o *Object) At(set int) *Object {
+	other := *o
+	other.set = set
+	o.s.retain()
+	return &other
+}
+
+// Handle names the object and the set that this process holds.
+func (o *Object) Handle() Handle {
+	return Handle{file: o.s.file(), Nonce: o.s.nonce, Ref: o.ref, Seq: o.seq, Kind: int(view[layout.Object](o.Header, 0).Kind), Set: o.set}
+}
+
+// Self is this process as a member.
+func (o *Object) Self() Member { return o.s.self }
+
+// Space names the Space, for messages.
+func (o *Object) Space() string { return o.s.String() }
+
+// Close leaves the set. The object is freed with the last one who leaves its last set. The caller has made sure that
+// nobody in this process uses Header or Data any more.
+func (o *Object) Close() error {
+	return errors.Join(o.leave(), o.s.release())
+}
+
+func (o *Object) leave() error {
+	if leaveSet(o.Set(o.set), o.s.self, o.seq, false) {
+		o.s.rouse(o.Header, o.Data)
+		return o.s.freeIfOver(o.ref, o.entry, o.Header, o.s.self)
+	}
+	return nil
+}
+
+// freeIfOver frees an object whose sets are all over, on behalf of by.
+func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte, by Member) error {
+	w := layout.Word(e.Word.Load())
+	if w.State() != layout.Shared {
+		return nil
+	}
+	sets := int(view[layout.Object](header, 0).Sets)
+	if sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(header) {
+		return fmt.Errorf("object %v of %v with %d sets: %w", r, s, sets, ErrCorrupt)
+	}
+	for i := range sets {
+		set := view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet))
+		if layout.SetState(set.State.Load()).Phase() == layout.SetOpen {
+			return nil
+		}
+	}
+	// Over is over: nobody can join any more, so w can only have been freed by another one meanwhile.
+	freeing := w.To(layout.Freeing, by)
+	if !e.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
+		return nil
+	}
+	return s.finishFree(r, e, int64(len(header)), freeing)
+}
+
+// finishFree frees the parts of an object whose entry says freeing, then the object. Many may do it at once for a dead
+// member: a part is taken only while the entry still says so, for afterwards the place may belong to another object, with
+// parts of its own.
+func (s *space) finishFree(r Ref, e *layout.Entry, size int64, freeing layout.Word) error {
+	end := layout.MakeRef(r.Segment(), r.Offset()+size)
+	err := s.blocks(func(f found, w layout.Word) error {
+		if w.State() != layout.Part {
+			return nil
+		}
+		if owner := Ref(f.entry.Aux.Load()); owner < r || owner >= end || e.Word.Load() != uint64(freeing) {
+			return nil
+		}
+		s.freePart(f, w, freeing.Member())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.Word.CompareAndSwap(uint64(freeing), uint64(freeing.Freed()))
+	return nil
+}
+
+// freePart frees a part on behalf of by.
+func (s *space) freePart(f found, w layout.Word, by Member) bool {
+	freeing := w.To(layout.Freeing, by)
+	if !f.entry.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
+		return false
+	}
+	f.free(freeing)
+	return true
+}
+
+// blocks calls f for every block of the heap that is not free, with the word that it had.
+func (s *space) blocks(f func(found, layout.Word) error) error {
+	return s.segments(func(g *segment) error {
+		for i := 0; i < g.units; {
+			w := layout.Word(g.entries[i].Word.Load())
+			switch w.State() {
+			case layout.Free, layout.Cont:
+				i++
+				continue
+			case layout.Slab:
+				b, err := s.slabAt(g, i)
+				if err != nil {
+					return err
+				}
+				for k := range b.entries {
+					if w := layout.Word(b.entries[k].Word.Load()); w.State() != layout.Free {
+						if err := f(found{g, &b.entries[k], -1, b.bytes(k)}, w); err != nil {
+							return err
+						}
+					}
+				}
+			default:
+				at, n := g.unit(i), g.length(i)
+				if err := f(found{g, &g.entries[i], i, g.mem[at:g.unit(i+n):g.unit(i+n)]}, w); err != nil {
+					return err
+				}
+			}
+			i++
+		}
+		return nil
+	})
+}
+
+// objects calls f for every object header that is published.
+func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []byte) error) error {
+	return s.segments(func(g *segment) error {
+		for i := range g.units {
+			w := layout.Word(g.entries[i].Word.Load())
+			if w.State() != layout.Slab || w.A() < layout.ClassObject {
+				continue
+			}
+			b, err := s.slabAt(g, i)
+			if err != nil {
+				return err
+			}
+			for k := range b.entries {
+				w := layout.Word(b.entries[k].Word.Load())
+				if w.State() != layout.Shared && w.State() != layout.Freeing {
+					continue
+				}
+				if err := f(layout.MakeRef(g.index, b.at(k)), &b.entries[k], w, b.bytes(k)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// rouse wakes everyone who may sleep on an object, because one of its sets is over. data may be nil: then it is found.
+func (s *space) rouse(header, data []byte) {
+	h := view[layout.Object](header, 0)
+	switch h.Kind {
+	case layout.KindConn:
+		if len(header) < layout.SizeConn {
+			return
+		}
+		if data == nil {
+			f, err := s.find(Ref(h.Data))
+			if err != nil {
+				return
+			}
+			data = f.bytes
+		}
+		c := view[layout.Conn](header, 0)
+		for i := range c.Lane {
+			at := c.Lane[i].Ring
+			if at%layout.Line != 0 || at+layout.SizeRing > uint64(len(data)) {
+				continue // not in use, or damaged
+			}
+			r := view[layout.Ring](data, int64(at))
+			futex.RouseAll(&r.RWait)
+			futex.RouseAll(&r.WWait)
+		}
+	case layout.KindProcess:
+		if len(header) >= layout.SizeProcess {
+			futex.RouseAll(&view[layout.Process](header, 0).State)
+		}
+	}
+}

@@ -1,0 +1,334 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// An Option changes how a Space is opened.
+type Option func(*options)
+
+type options struct {
+	create, attach bool
+	limit          int64
+}
+
+// Create makes OpenSpace fail with fs.ErrExist if the Space exists.
+func Create() Option { return func(o *options) { o.create = true } }
+
+// Attach makes OpenSpace fail with fs.ErrNotExist unless the Space exists: a living process is attached to it.
+func Attach() Option { return func(o *options) { o.attach = true } }
+
+// Limit bounds the Space's memory, in bytes, all segments together; it counts when the Space is created. The default is
+// half of the file system. A Space starts with about 1.2 MiB.
+func Limit(bytes int64) Option { return func(o *options) { o.limit = bytes } }
+
+// OpenSpace attaches to the named Space, and creates it if need be. Unrelated programs of the same user meet by the name:
+// 1 to 200 letters, digits, '.', '_', '-'. A Space lives as long as a process is attached to it: one that was left behind
+// by killed processes is removed and made anew.
+func OpenSpace(name string, opts ...Option) (*Space, error) {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := checkName(name); err != nil {
+		return nil, fmt.Errorf("shm: open space: %w", err)
+	}
+	fail := func(err error) (*Space, error) {
+		return nil, fmt.Errorf("shm: open space %q: %w", name, err)
+	}
+	if o.create && o.attach {
+		return fail(fmt.Errorf("Create and Attach exclude each other: %w", fs.ErrInvalid))
+	}
+	if err := firstUse(); err != nil {
+		return fail(err)
+	}
+	sp, err := open(directory(), namedFile(name), name, o)
+	if err != nil {
+		return fail(err)
+	}
+	return sp, nil
+}
+
+// The private Space of this process tree.
+var private struct {
+	mu   sync.Mutex
+	base *Space // our own reason to stay
+	file string // set by Inherit: where it is
+}
+
+// Private returns the private Space of this process tree: that of the parent in a child started by package process, else
+// one of our own, created by the first call. The process stays attached until it ends or calls Exit; the returned Space
+// is closed on its own.
+func Private() (*Space, error) {
+	if err := firstUse(); err != nil {
+		return nil, fmt.Errorf("shm: private space: %w", err)
+	}
+	private.mu.Lock()
+	defer private.mu.Unlock()
+	if private.base == nil {
+		sp, err := openPrivate()
+		if err != nil {
+			return nil, fmt.Errorf("shm: private space: %w", err)
+		}
+		private.base = sp
+	}
+	s, err := private.base.enter()
+	if err != nil {
+		return nil, err
+	}
+	return opened(s), nil
+}
+
+func openPrivate() (*Space, error) {
+	if private.file != "" {
+		return open(directory(), private.file, "", options{attach: true})
+	}
+	for {
+		nonce := randomNonce()
+		s, err := birth(directory(), privateFile(nonce), "", nonce, options{})
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return register(s)
+	}
+}
+
+// Inherit makes Private attach to the private Space of the parent, by what ID gave there. It is for package process,
+// before anything else is used.
+func Inherit(id string) error {
+	private.mu.Lock()
+	defer private.mu.Unlock()
+	nonce, ok := nonceOf(id)
+	if !ok || private.base != nil {
+		return fmt.Errorf("shm: inherit private space %q: %w", id, fs.ErrInvalid)
+	}
+	private.file = privateFile(nonce)
+	return nil
+}
+
+// ID identifies a private Space for Inherit.
+func (sp *Space) ID() string { return nonceText(sp.s.nonce) }
+
+// Exit closes everything that this process has open in any Space, and leaves them: what a process that ends in order does
+// for its peers' sake, who see an end and not a death. Zero-copy views that were not given back keep their Space.
+func Exit() error {
+	private.mu.Lock()
+	private.base = nil
+	private.mu.Unlock()
+	attached.mu.Lock()
+	var all []*space
+	for _, s := range attached.by {
+		s.retain()
+		all = append(all, s)
+	}
+	attached.mu.Unlock()
+	var err error
+	for _, s := range all {
+		locals, opens := s.everything()
+		for _, l := range locals {
+			err = errors.Join(err, l.Close())
+		}
+		for _, sp := range opens {
+			err = errors.Join(err, sp.Close())
+		}
+		err = errors.Join(err, s.release())
+	}
+	return err
+}
+
+// open attaches to an existing root or makes one.
+func open(dir, file, name string, o options) (*Space, error) {
+	path := inDir(dir, file)
+	for end := time.Now().Add(retryFor); ; {
+		if !o.create {
+			s, err := attachTo(dir, path)
+			switch {
+			case err == nil:
+				return s, nil
+			case errors.Is(err, errAgain):
+				if time.Now().After(end) {
+					return nil, fmt.Errorf("%s is being removed by another process: %w", path, ErrBusy)
+				}
+				time.Sleep(time.Millisecond) // who holds it is in the middle of a few system calls
+				continue
+			case !errors.Is(err, fs.ErrNotExist) || o.attach:
+				return nil, err
+			}
+		}
+		s, err := birth(dir, file, name, randomNonce(), o)
+		switch {
+		case err == nil:
+			return register(s)
+		case !errors.Is(err, fs.ErrExist):
+			return nil, err
+		}
+		if o.create {
+			// The name is taken. By the living?
+			switch removed, err := removeLeaked(dir, file); {
+			case removed:
+				continue
+			case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrBusy):
+				return nil, err
+			}
+			return nil, &os.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+	}
+}
+
+// errAgain: the file was in the hands of a cleaner, or went away; look again.
+var errAgain = errors.New("look again")
+
+// attachTo attaches to the root at path. fs.ErrNotExist: there is none, or it was left behind and has been removed.
+func attachTo(dir, path string) (*Space, error) {
+	f, err := openSegment(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := fstat(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	attached.mu.Lock()
+	if s := attached.by[info.id]; s != nil {
+		s.retain()
+		attached.mu.Unlock()
+		f.Close()
+		return opened(s), nil
+	}
+	attached.mu.Unlock()
+
+	s, err := attach(f, dir, path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return register(s)
+}
+
+// register makes the attachment known in this process. If another goroutine was faster, ours leaves again.
+func register(s *space) (*Space, error) {
+	attached.mu.Lock()
+	if other := attached.by[s.id]; other != nil {
+		other.retain()
+		attached.mu.Unlock()
+		return opened(other), s.leave()
+	}
+	if attached.by == nil {
+		attached.by = map[fileID]*space{}
+	}
+	attached.by[s.id] = s
+	attached.mu.Unlock()
+	return opened(s), nil
+}
+
+// attach makes this process a member of the Space whose root is f. f is the caller's again if it fails.
+func attach(f *os.File, dir, path string) (*space, error) {
+	h, err := readHeader(f, layout.SegRoot)
+	if err != nil {
+		return nil, err
+	}
+	if err := enterRoot(f, dir, path); err != nil {
+		return nil, err
+	}
+	probe, err := reopen(f, path)
+	if err != nil {
+		return nil, err
+	}
+	g, err := mapSegment(f, h)
+	if err != nil {
+		return nil, errors.Join(err, probe.Close())
+	}
+	info, err := fstat(f)
+	if err != nil {
+		return nil, errors.Join(err, g.unmap(), probe.Close())
+	}
+	s := newSpace(dir, path, h, info.id, g, probe)
+	if err := s.admit(f); err != nil {
+		return nil, errors.Join(err, g.unmap(), probe.Close())
+	}
+	return s, s.settleIn(f)
+}
+
+// enterRoot takes the place of one who maps f, so that no cleaner takes it away any more. errAgain: look again.
+func enterRoot(f *os.File, dir, path string) error {
+	// Does anyone use it? Asking for the write lock disturbs nobody who has a place; others who ask look again.
+	unused, err := tryLock(f, writeLock, layout.LockMapped)
+	if err != nil {
+		return err
+	}
+	if unused {
+		kept, err := keeps(f)
+		if err != nil {
+			return err
+		}
+		if !kept {
+			// Left behind. What it held belongs to nobody: remove it, do not revive it.
+			if _, err := tryLock(f, noLock, layout.LockMapped); err != nil {
+				return err
+			}
+			if _, err := removeIfLeaked(f, dir, path); err != nil {
+				return errors.Join(errAgain, err)
+			}
+			return errAgain
+		}
+	}
+	if ok, err := tryLock(f, readLock, layout.LockMapped); err != nil {
+		return err
+	} else if !ok {
+		return errAgain // in the hands of a cleaner
+	}
+	info, err := fstat(f)
+	if err != nil {
+		return err
+	}
+	if now, err := lstat(path); err != nil || info.links == 0 || now.id != info.id {
+		return errAgain // removed, or replaced, before we had our place
+	}
+	return nil
+}
+
+// admit finds this process a slot, if it may be a member at all.
+func (s *space) admit(f *os.File) error {
+	if s.root.Doomed.Load() != 0 {
+		return errAgain
+	}
+	if unknown := s.root.Kinds.Load() >> layout.Kinds; unknown != 0 {
+		return fmt.Errorf("%s holds objects of kinds %#x that this program does not know: %w", f.Name(),
+			unknown<<layout.Kinds, errors.ErrUnsupported)
+	}
+	return s.join(f)
+}
+
+func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, probe *os.File) *space {
+	s := &space{
+		id: id, dir: dir, nonce: h.Nonce, probe: probe, refs: 1, views: 1, opens: map[*Space]bool{}, locals: map[LocalKey]Local{},
+		root:  view[layout.Root](g.mem, 0),
+		slots: views[atomic.Uint64](g.mem, layout.RootMembers, layout.Slots+1),
+		table: views[atomic.Uint64](g.mem, layout.RootSegments, layout.Segments),
+	}
+	s.path.Store(&path)
+	s.limit = int64(s.root.Limit)
+	s.name = string(s.root.Name[:min(int(s.root.NameLen), len(s.root.Name))])
+	s.segs[0].Store(g)
+	return s
+}
+
+// settleIn begins what a member does besides its user's work, once it has its slot. It takes f.
+func (s *space) settleIn(f *os.File) error {
+	s.segs[0].Load().keep(f)
+	s.announce()
+	s.poll = startPoller(s)
+	return nil
+}

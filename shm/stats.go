@@ -1,0 +1,89 @@
+package shm
+
+import (
+	"os"
+	"time"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// Stats is the state of a Space at one moment, as far as one look at words that others change can tell.
+type Stats struct {
+	Name     string
+	Private  bool
+	Created  time.Time
+	Segments int
+	Size     int64 // bytes reserved for segments, without the pages of members
+	Used     int64 // bytes in blocks that are not free; a slab counts by its used blocks
+	Limit    int64
+	Objects  int
+	Deaths   uint32 // members that were settled so far, dead or gone
+	Members  []MemberInfo
+}
+
+// MemberInfo describes a member.
+type MemberInfo struct {
+	Member  Member
+	PID     int // as the process sees itself
+	Command string
+	Started time.Time
+	Self    bool
+}
+
+// Stats looks at the Space. It takes time in proportion to the number of blocks.
+func (sp *Space) Stats() (Stats, error) {
+	s, err := sp.enter()
+	if err != nil {
+		return Stats{}, err
+	}
+	defer s.release()
+	st := Stats{
+		Name: s.title(), Private: s.name == "", Created: time.Unix(0, int64(s.root.Seg.Created)),
+		Limit: s.limit, Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
+	}
+	err = s.segments(func(g *segment) error {
+		st.Segments++
+		st.Size += g.reserved()
+		return nil
+	})
+	if err != nil {
+		return Stats{}, err
+	}
+	err = s.blocks(func(f found, w layout.Word) error {
+		st.Used += int64(len(f.bytes))
+		return nil
+	})
+	if err != nil {
+		return Stats{}, err
+	}
+	err = s.objects(func(Ref, *layout.Entry, layout.Word, []byte) error {
+		st.Objects++
+		return nil
+	})
+	return st, err
+}
+
+// Members lists the processes attached to the Space; one that was killed a moment ago may still be there.
+func (sp *Space) Members() ([]MemberInfo, error) {
+	s, err := sp.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer s.release()
+	return s.liveMembers(), nil
+}
+
+func (s *space) liveMembers() []MemberInfo {
+	var all []MemberInfo
+	for slot := 1; slot <= layout.Slots; slot++ {
+		w := s.slot(slot)
+		if w.State() != layout.SlotLive {
+			continue
+		}
+		p := s.pageOf(slot)
+		m := layout.MakeMember(slot, w.Gen())
+		all = append(all, MemberInfo{Member: m, PID: int(p.PID.Load()), Command: cString(p.Command[:]),
+			Started: time.Unix(0, int64(p.Started.Load())), Self: m == s.self && p.PID.Load() == uint32(os.Getpid())})
+	}
+	return all
+}
