@@ -117,6 +117,9 @@ func (c *Codec[T]) Size() int {
 	return int(c.t.Size())
 }
 
+// Total tells whether any Size bytes are a T, so that nothing needs checking: T is plain and has no bools.
+func (c *Codec[T]) Total() bool { return c.form == memory && c.bits == nil }
+
 // Bytes returns the memory of *v, padding included. It panics unless T is plain. Bytes that this process did not write
 // belong into *v through Decode, which checks them.
 func (c *Codec[T]) Bytes(v *T) []byte {
@@ -159,7 +162,8 @@ func appendBinary(dst []byte, v any) ([]byte, error) {
 }
 
 // Decode sets *v to the T that src was made from by Append. *v keeps nothing of src, and of what it held only the capacity
-// of a slice of plain elements. After an error *v is valid but may have changed.
+// of a slice of plain elements. A T with methods of its own is made elsewhere and then assigned to *v. After an error *v is
+// valid but may have changed.
 //
 // The error matches [ErrMalformed] if src is no T. If a method of T's, or of something in it, returned an error, it
 // matches that: whoever reads messages until io.EOF must not look for it here.

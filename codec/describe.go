@@ -46,7 +46,9 @@ func (d *describer) write(t reflect.Type) {
 		d.write(t.Elem())
 	case reflect.Array:
 		fmt.Fprintf(d, "[%d]", t.Len())
-		d.write(t.Elem())
+		if t.Len() > 0 { // else a plain struct could be in there again
+			d.write(t.Elem())
+		}
 	case reflect.Map:
 		d.WriteString("map[")
 		d.write(t.Key())

@@ -325,6 +325,7 @@ struct td_directory {
 #define TD_SIZE_SET 512
 #define TD_SIZE_RING 640
 #define TD_SIZE_LANE 128
+#define TD_SIZE_BIG 16
 #define TD_SIZE_CONN 1408
 #define TD_SIZE_PROCESS 720
 #define TD_SIZE_DIR_ENTRY 256
@@ -339,6 +340,7 @@ TD_SIZE(td_object, TD_SIZE_OBJECT);
 TD_SIZE(td_set, TD_SIZE_SET);
 TD_SIZE(td_ring, TD_SIZE_RING);
 TD_SIZE(td_lane, TD_SIZE_LANE);
+TD_SIZE(td_big, TD_SIZE_BIG);
 TD_SIZE(td_conn, TD_SIZE_CONN);
 TD_SIZE(td_process, TD_SIZE_PROCESS);
 TD_SIZE(td_dir_entry, TD_SIZE_DIR_ENTRY);

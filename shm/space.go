@@ -49,8 +49,7 @@ type space struct {
 	found   [layout.ClassObject + layout.ObjectClasses]atomic.Uint64 // where a block of each class was found last: ref of the slab
 
 	mu     sync.Mutex
-	refs   int // reasons to stay a member: open Spaces, objects, views that may write
-	views  int // reasons to keep the memory mapped; being a member is one
+	refs   int // reasons to stay a member: open Spaces, objects
 	left   bool
 	opens  map[*Space]bool
 	locals map[LocalKey]Local
@@ -142,26 +141,8 @@ func (s *space) release() error {
 	return s.leave()
 }
 
-// retainView keeps the memory mapped even after the process has left.
-func (s *space) retainView() {
-	s.mu.Lock()
-	s.views++
-	s.mu.Unlock()
-}
-
-func (s *space) releaseView() error {
-	s.mu.Lock()
-	s.views--
-	last := s.views == 0
-	s.mu.Unlock()
-	if !last {
-		return nil
-	}
-	return s.unmap()
-}
-
 // leave is how a process stops being a member while it lives: it stops storing, says so, settles what it held as a
-// survivor would, and lets the memory go with the last view. Killed anywhere in here it is a dead member like any other.
+// survivor would, and lets the memory go. Killed anywhere in here it is a dead member like any other.
 func (s *space) leave() error {
 	s.poll.stop()
 	s.slots[s.self.Slot()].CompareAndSwap(
@@ -170,7 +151,7 @@ func (s *space) leave() error {
 	// The slot can be taken by another one once it is settled: our nodes must not point there any more.
 	err := s.lives.unmap()
 	err = errors.Join(err, s.settle(s.self))
-	return errors.Join(err, s.releaseView())
+	return errors.Join(err, s.unmap())
 }
 
 // unmap lets the memory go, and with it our life and our place; then, if we were the last, removes the files. The rule

@@ -15,6 +15,7 @@ var (
 	_ = zero[unsafe.Sizeof(Set{})-SizeSet]
 	_ = zero[unsafe.Sizeof(Ring{})-SizeRing]
 	_ = zero[unsafe.Sizeof(Lane{})-SizeLane]
+	_ = zero[unsafe.Sizeof(Big{})-SizeBig]
 	_ = zero[unsafe.Sizeof(Conn{})-SizeConn]
 	_ = zero[unsafe.Sizeof(Process{})-SizeProcess]
 	_ = zero[unsafe.Sizeof(DirEntry{})-SizeDirEntry]

@@ -119,6 +119,7 @@ const (
 	SizeSet       = 512
 	SizeRing      = 640
 	SizeLane      = 128
+	SizeBig       = 16
 	SizeConn      = 1408
 	SizeProcess   = 720
 	SizeDirEntry  = 256

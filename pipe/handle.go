@@ -1,0 +1,128 @@
+package pipe
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tandem-ipc/tandem/codec"
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/shm"
+)
+
+// A Conn travels as a Handle: in arguments of processes, in messages, in environment variables and flags. Somebody must
+// hold the end while its Handle is on the way. As an argument of a process, and only there, sending it gives up the
+// sender's own hold once the child has taken it.
+
+// Handle names this end, for directories and for whatever carries text.
+func (c *Conn[T]) Handle() shm.Handle {
+	if c.end == nil {
+		return shm.Handle{}
+	}
+	return c.end.obj.Handle()
+}
+
+// Open opens an end by its Handle: this process becomes one of its holders. shm.ErrGone: nobody holds it any more.
+// *shm.TypeError: it carries another type.
+func Open[T any](h shm.Handle) (*Conn[T], error) {
+	c := new(Conn[T])
+	if err := c.open(h); err != nil {
+		return nil, fmt.Errorf("pipe: open: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Conn[T]) open(h shm.Handle) error {
+	if c.end != nil {
+		return errors.New("the Conn is in use")
+	}
+	cd, err := codec.For[T]()
+	if err != nil {
+		return err
+	}
+	e, _ := h.Local().(*end)
+	if e == nil || e.closed.Load() {
+		if e, err = openEnd(h, cd.Type()); err != nil {
+			return err
+		}
+	} else if err := check(e.obj.Type, cd.Type()); err != nil {
+		return err
+	}
+	c.end, c.codec = e, cd
+	return nil
+}
+
+func openEnd(h shm.Handle, t codec.Type) (*end, error) {
+	o, err := h.Open(layout.KindConn)
+	if err != nil {
+		return nil, err
+	}
+	err = check(o.Type, t)
+	if err == nil && h.Set > 1 {
+		err = shm.ErrCorrupt
+	}
+	var e *end
+	if err == nil {
+		e, err = newEnd(o, h.Set, futex.DefaultMode())
+	}
+	if err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	if other, ok := o.Keep(e).(*end); ok && other != e {
+		return other, o.Close() // another goroutine was faster
+	}
+	return e, nil
+}
+
+func check(have, want codec.Type) error {
+	if have.Hash == want.Hash && have.Size == want.Size {
+		return nil
+	}
+	describe := func(t codec.Type) string { return fmt.Sprintf("%s (%d bytes, hash %x)", t.Name, t.Size, t.Hash) }
+	return &shm.TypeError{Have: describe(have), Want: describe(want)}
+}
+
+// AppendBinary appends the Handle of this end.
+func (c *Conn[T]) AppendBinary(b []byte) ([]byte, error) {
+	if c.end == nil || c.end.closed.Load() {
+		return b, fmt.Errorf("pipe: encode: %w", ErrClosed)
+	}
+	return c.Handle().AppendBinary(b)
+}
+
+// MarshalBinary returns the Handle of this end.
+func (c *Conn[T]) MarshalBinary() ([]byte, error) { return c.AppendBinary(nil) }
+
+// UnmarshalBinary opens the end that a Handle names.
+func (c *Conn[T]) UnmarshalBinary(b []byte) error {
+	var h shm.Handle
+	if err := h.UnmarshalBinary(b); err != nil {
+		return err
+	}
+	return c.decode(h)
+}
+
+// MarshalText returns the Handle of this end as text.
+func (c *Conn[T]) MarshalText() ([]byte, error) {
+	if c.end == nil || c.end.closed.Load() {
+		return nil, fmt.Errorf("pipe: encode: %w", ErrClosed)
+	}
+	return c.Handle().MarshalText()
+}
+
+// UnmarshalText opens the end that a Handle names.
+func (c *Conn[T]) UnmarshalText(b []byte) error {
+	var h shm.Handle
+	if err := h.UnmarshalText(b); err != nil {
+		return err
+	}
+	return c.decode(h)
+}
+
+func (c *Conn[T]) decode(h shm.Handle) error {
+	if err := c.open(h); err != nil {
+		return fmt.Errorf("pipe: decode: %w", err)
+	}
+	shm.Transferred(h)
+	return nil
+}

@@ -1,0 +1,105 @@
+package ring
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/fence"
+	"github.com/tandem-ipc/tandem/internal/pause"
+)
+
+type never struct{}
+
+func (never) Stop() error { return nil }
+func (never) Recheck()    {}
+
+func shared(t testing.TB, n int) []byte {
+	t.Helper()
+	m, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Munmap(m) })
+	return m
+}
+
+func pin(cpu int) {
+	runtime.LockOSThread()
+	var set unix.CPUSet
+	set.Set(cpu)
+	unix.SchedSetaffinity(0, &set)
+}
+
+func BenchmarkStream(b *testing.B) {
+	fence.Register()
+	for !fence.Registered() && fence.CanHeavy() {
+		time.Sleep(time.Millisecond)
+	}
+	for _, size := range []int{8, 64, 1024} {
+		for _, batch := range []int{1, 32} {
+			b.Run(fmt.Sprintf("size=%d/batch=%d", size, batch), func(b *testing.B) {
+				const capacity = 1 << 18
+				r, err := New(shared(b, Size(capacity)), capacity)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p, _ := r.Producer(futex.Spin)
+				c, _ := r.Consumer(futex.Spin)
+				n := (b.N + batch - 1) / batch * batch
+				done := make(chan struct{})
+				b.ResetTimer()
+				go func() {
+					pin(1)
+					defer close(done)
+					buf := make([]byte, size*batch)
+					for got := 0; got < n; {
+						var k int
+						var err error
+						if batch == 1 {
+							if _, err = c.TryPop(buf); err == nil {
+								k = 1
+							}
+						} else {
+							k, err = c.TryPopFlat(buf, size)
+						}
+						if err == ErrEmpty {
+							c.Wait(b.Context(), never{})
+						} else if err != nil {
+							panic(err)
+						}
+						got += k
+					}
+				}()
+				pin(0)
+				buf := make([]byte, size*batch)
+				for sent := 0; sent < n; {
+					if batch == 1 {
+						if err := p.TryPush(buf); err == nil {
+							sent++
+						} else if err == ErrFull {
+							p.Wait(b.Context(), size, never{})
+						} else {
+							b.Fatal(err)
+						}
+					} else {
+						k, err := p.TryPushFlat(buf[:min(batch, n-sent)*size], size)
+						sent += k
+						if err == ErrFull {
+							p.Wait(b.Context(), size, never{})
+						} else if err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				<-done
+				b.ReportMetric(float64(n)/b.Elapsed().Seconds()/1e6, "M/s")
+				pause.Spin(1)
+			})
+		}
+	}
+}

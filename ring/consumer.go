@@ -1,0 +1,327 @@
+package ring
+
+import (
+	"context"
+
+	"github.com/tandem-ipc/tandem/csrc"
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/fence"
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// A Consumer is the receiving side of a ring in this process.
+type Consumer struct {
+	*SPSC
+	own    csrc.Consumer
+	again  uint64 // records below this position were shown to a user before
+	leased uint64 // behind the records that were received and not acknowledged; 0: none
+	popped uint64
+	streak uint32 // publications since the last sleep
+	waiter futex.Waiter
+	cond   recordAt // of waiter; here so that waiting does not allocate
+}
+
+// A Message is a record in place, in the ring's memory, until Ack.
+type Message struct {
+	Data        []byte
+	Redelivered bool // a consumer that is gone was shown it, and may or may not have acted on it
+	Big         bool // Data is a layout.Big
+}
+
+// Consumer takes the receiving side. It may have been another's before: it goes on with the first record that was not
+// taken; those that were shown to the other's user come marked.
+func (r *SPSC) Consumer(mode futex.Mode) (*Consumer, error) {
+	c := &Consumer{SPSC: r}
+	c.waiter.Mode = mode
+	c.own.Mask = r.mask
+	c.own.Pos = r.ring.Cursor.Load()
+	c.own.Published = r.ring.Head.Load()
+	c.again = r.ring.Leased.Load()
+	capacity := r.mask + 1
+	if c.own.Pos%8 != 0 || c.own.Pos-c.own.Published > capacity || c.again > c.own.Pos && c.again-c.own.Pos > capacity {
+		return nil, ErrCorrupt
+	}
+	return c, nil
+}
+
+// next finds the next record that is no pad.
+func (c *Consumer) next() (record, error) {
+	for range 2 {
+		h := c.header(c.own.Pos & c.own.Mask).Load()
+		if h == 0 {
+			return record{}, c.empty()
+		}
+		rec, ok := c.parse(c.own.Pos, h)
+		if !ok {
+			return rec, ErrCorrupt
+		}
+		if rec.flags&layout.RecPad == 0 {
+			return rec, nil
+		}
+		c.own.Pos = c.after(c.own.Pos, rec)
+	}
+	return record{}, ErrCorrupt // two pads in a row
+}
+
+// empty publishes the position: the producer may have been waiting for less than an eighth.
+func (c *Consumer) empty() error {
+	if c.own.Published != c.own.Pos {
+		c.advance(c.own.Pos)
+		c.publish()
+	}
+	return ErrEmpty
+}
+
+// TryPop copies the next record into dst and takes it. ErrEmpty; *ShortBufferError, or ErrLength for a Big: the record
+// stays.
+func (c *Consumer) TryPop(dst []byte) (int, error) {
+	if c.leased != 0 {
+		return 0, ErrState
+	}
+	rec, err := c.next()
+	if err != nil {
+		return 0, err
+	}
+	n := int(rec.n)
+	if rec.flags != layout.RecCommit {
+		return 0, ErrLength
+	}
+	if n > len(dst) {
+		return 0, &ShortBufferError{Need: n, Have: len(dst)}
+	}
+	if n == 64 {
+		line(dst, c.payload(rec.off, 64))
+	} else {
+		copy(dst, c.payload(rec.off, rec.n))
+	}
+	c.take(rec)
+	return n, nil
+}
+
+// take is the receipt: the position is one store, after which the record is not delivered again.
+func (c *Consumer) take(rec record) {
+	c.popped++
+	c.advance(c.own.Pos + recordSize(rec.n))
+	if c.own.Pos-c.own.Published >= (c.own.Mask+1)/8 {
+		c.publish()
+		c.stream()
+	}
+}
+
+// advance stores the exact position and wakes a producer that waits for room. It mirrors Producer.publish.
+func (c *Consumer) advance(pos uint64) {
+	c.own.Pos = pos
+	before := c.ring.WWait.Load()
+	if before == layout.WaitRelaxed && c.own.Relaxed != 0 {
+		fence.StoreRelease(word(&c.ring.Cursor), pos)
+		if c.ring.WWait.Load() == before {
+			return
+		}
+		full.Add(1)
+	} else {
+		c.ring.Cursor.Store(pos)
+		if c.ring.WWait.Load()&layout.WaitSleeps == 0 {
+			return
+		}
+	}
+	c.publish()
+	futex.Rouse(&c.ring.WWait)
+}
+
+// publish tells the producer how far we are.
+func (c *Consumer) publish() {
+	if c.own.Published != c.own.Pos {
+		fence.StoreRelease(word(&c.ring.Head), c.own.Pos)
+		c.own.Published = c.own.Pos
+	}
+}
+
+// stream notices that the ring is in steady use, as the producer's.
+func (c *Consumer) stream() {
+	if c.streak++; c.streak%(2*streakToRelax) == 0 {
+		fence.Register()
+		futex.Relax(&c.ring.RWait)
+	}
+	c.own.Relaxed = flag(fence.Registered())
+}
+
+// TryReceive shows the next record in place. It stays the next one, also for a successor, until Ack; several can be
+// received and are acknowledged together. The memory must not be used after Ack.
+func (c *Consumer) TryReceive() (Message, error) {
+	if c.leased == 0 {
+		if _, err := c.next(); err != nil { // steps over a pad
+			return Message{}, err
+		}
+		c.leased = c.own.Pos
+	}
+	pos := c.leased
+	for {
+		h := c.header(pos & c.own.Mask).Load()
+		if h == 0 {
+			return Message{}, ErrEmpty
+		}
+		rec, ok := c.parse(pos, h)
+		if !ok || pos-c.own.Pos > c.own.Mask+1 {
+			return Message{}, ErrCorrupt
+		}
+		at := pos
+		pos = c.after(pos, rec)
+		if rec.flags&layout.RecPad != 0 {
+			continue
+		}
+		c.leased = pos
+		// Before the user sees it: from now on a successor must mark it.
+		fence.StoreRelease(word(&c.ring.Leased), pos)
+		c.popped++
+		return Message{Data: c.payload(rec.off, rec.n)[:rec.n:rec.n], Redelivered: at < c.again, Big: rec.flags&layout.RecBig != 0}, nil
+	}
+}
+
+// Ack takes everything that was received. ErrState if nothing was.
+func (c *Consumer) Ack() error {
+	if c.leased == 0 {
+		return ErrState
+	}
+	pos := c.leased
+	c.leased = 0
+	c.advance(pos)
+	if c.own.Pos-c.own.Published >= (c.own.Mask+1)/8 {
+		c.publish()
+		c.stream()
+	}
+	return nil
+}
+
+// Peek tells the length of the next record without taking it. ErrEmpty.
+func (c *Consumer) Peek() (n int, big bool, err error) {
+	if c.leased != 0 {
+		return 0, false, ErrState
+	}
+	rec, err := c.next()
+	return int(rec.n), rec.flags&layout.RecBig != 0, err
+}
+
+// TryPopFlat takes records of exactly size bytes, back to back into dst, and returns how many: as many as fit and are
+// there. ErrEmpty if none is; ErrLength if the next one has another size.
+func (c *Consumer) TryPopFlat(dst []byte, size int) (int, error) {
+	if c.leased != 0 || size <= 0 {
+		return 0, ErrState
+	}
+	n := len(dst) / size
+	if csrc.Available && n > 1 {
+		k, st := csrc.PopFlat(c.ring, c.data, &c.own, dst, size, n)
+		return k, c.account(k, st)
+	}
+	k := 0
+	for ; k < n; k++ {
+		rec, err := c.next()
+		if err == nil && (rec.n != uint64(size) || rec.flags != layout.RecCommit) {
+			err = ErrLength
+		}
+		if err != nil {
+			return k, someIsEnough(k, err)
+		}
+		copy(dst[k*size:], c.payload(rec.off, rec.n))
+		c.take(rec)
+	}
+	return k, nil
+}
+
+// TryPopList takes records of any length, back to back into dst, and their lengths into lens; it returns how many.
+// ErrEmpty if there is none, ErrLength if the next one is a Big, *ShortBufferError if it does not fit.
+func (c *Consumer) TryPopList(dst []byte, lens []uint32) (int, error) {
+	if c.leased != 0 {
+		return 0, ErrState
+	}
+	if csrc.Available && len(lens) > 1 {
+		k, st := csrc.PopList(c.ring, c.data, &c.own, dst, lens)
+		if st == csrc.Length && k == 0 {
+			rec, err := c.next()
+			if err != nil {
+				return 0, err
+			}
+			return 0, &ShortBufferError{Need: int(rec.n), Have: len(dst)}
+		}
+		return k, c.account(k, st)
+	}
+	k, at := 0, 0
+	for ; k < len(lens); k++ {
+		rec, err := c.next()
+		switch {
+		case err != nil:
+		case rec.flags != layout.RecCommit:
+			err = ErrLength
+		case int(rec.n) > len(dst)-at:
+			err = &ShortBufferError{Need: int(rec.n), Have: len(dst) - at}
+		}
+		if err != nil {
+			return k, someIsEnough(k, err)
+		}
+		at += copy(dst[at:], c.payload(rec.off, rec.n))
+		lens[k] = uint32(rec.n)
+		c.take(rec)
+	}
+	return k, nil
+}
+
+// someIsEnough hides why a batch ended if it has something, unless the ring is damaged: the next call will tell.
+func someIsEnough(k int, err error) error {
+	if k > 0 && err != ErrCorrupt {
+		return nil
+	}
+	return err
+}
+
+// account accounts for a batch that C has popped.
+func (c *Consumer) account(k int, st csrc.Status) error {
+	c.popped += uint64(k)
+	if c.own.Wake != 0 {
+		full.Add(1)
+		futex.Rouse(&c.ring.WWait)
+	}
+	if c.own.Published == c.own.Pos { // C has published
+		c.stream()
+	}
+	switch st {
+	case csrc.OK:
+		return nil
+	case csrc.Empty:
+		return someIsEnough(k, ErrEmpty)
+	case csrc.Length, csrc.Other:
+		return someIsEnough(k, ErrLength)
+	}
+	return ErrCorrupt
+}
+
+// Wait waits until there is a record to take, or, after Receive, another one to receive.
+func (c *Consumer) Wait(ctx context.Context, stop Stopper) error {
+	slept := c.waiter.Slept
+	pos := c.own.Pos
+	if c.leased != 0 {
+		pos = c.leased
+	}
+	c.cond = recordAt{c, pos, stop}
+	err := c.waiter.Await(ctx, &c.ring.RWait, &c.cond)
+	if c.waiter.Slept != slept {
+		c.streak = 0
+	}
+	return err
+}
+
+// recordAt is the condition of a consumer that waits.
+type recordAt struct {
+	c   *Consumer
+	pos uint64
+	Stopper
+}
+
+// Ready tells whether there is a record, or a pad before one.
+func (c *Consumer) Ready() bool { return c.header(c.own.Pos&c.own.Mask).Load() != 0 }
+
+func (w *recordAt) Ready() bool { return w.c.header(w.pos&w.c.own.Mask).Load() != 0 }
+
+// Close ends the use of the ring's receiving side.
+func (c *Consumer) Close() { c.waiter.Close() }
+
+// Popped counts what this Consumer has taken, or received.
+func (c *Consumer) Popped() uint64 { return c.popped }

@@ -1,0 +1,355 @@
+package ring
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/tandem-ipc/tandem/csrc"
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/fence"
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// A Producer is the sending side of a ring in this process.
+type Producer struct {
+	*SPSC
+	own      csrc.Producer
+	reserved int64 // bytes reserved and not committed; -1: none
+	pushed   uint64
+	streak   uint32 // refreshes since the last sleep
+	waiter   futex.Waiter
+	cond     roomFor // of waiter, like taken; here so that waiting does not allocate
+	taken    takenTo
+}
+
+// streakToRelax is after how many rounds without a sleep a side offers to fence for both, and asks to be allowed to
+// publish without a fence itself.
+const streakToRelax = 4
+
+// Producer takes the sending side. It may have been another's before: it goes on behind the last committed record.
+func (r *SPSC) Producer(mode futex.Mode) (*Producer, error) {
+	p := &Producer{SPSC: r, reserved: -1}
+	p.waiter.Mode = mode
+	p.own.Mask = r.mask
+	// The consumer may be moving; whatever lies behind a position it once had stays until a producer overwrites it.
+	cursor := r.ring.Cursor.Load()
+	end, err := r.walk(cursor, nil)
+	if err != nil || cursor%8 != 0 {
+		return nil, ErrCorrupt
+	}
+	p.own.Pos, p.own.Limit = end, cursor+r.mask+1
+	return p, nil
+}
+
+// TryPush copies msg into the ring as one record. nil: it is committed, safe from our death. ErrFull, *TooLargeError.
+func (p *Producer) TryPush(msg []byte) error { return p.push(msg, layout.RecCommit) }
+
+// TryPushBig pushes a record that stands for a message elsewhere: its payload is a layout.Big.
+func (p *Producer) TryPushBig(ref []byte) error { return p.push(ref, layout.RecCommit|layout.RecBig) }
+
+func (p *Producer) push(msg []byte, flags uint64) error {
+	n := uint64(len(msg))
+	rec := recordSize(n)
+	off := p.own.Pos & p.own.Mask
+	if p.own.Pos+rec+layout.RecHeader > p.own.Limit || off+rec > p.own.Mask+1 || p.reserved >= 0 {
+		var err error
+		if off, err = p.room(n); err != nil {
+			return err
+		}
+	}
+	p.setPlain((off+rec)&p.own.Mask, 0)
+	if n == 64 {
+		line(p.payload(off, 64), msg)
+	} else {
+		copy(p.payload(off, n), msg)
+	}
+	p.publish(off, headerOf(p.own.Pos, n, flags))
+	p.own.Pos += rec
+	p.pushed++
+	return nil
+}
+
+// room makes room for a payload of n bytes and returns its offset. If the lap ends before it would, a pad record is
+// published.
+func (p *Producer) room(n uint64) (uint64, error) {
+	if p.reserved >= 0 {
+		return 0, ErrState
+	}
+	if n > uint64(p.MaxRecord()) {
+		return 0, &TooLargeError{Size: int(n), Limit: p.MaxRecord()}
+	}
+	rec, off, capacity := recordSize(n), p.own.Pos&p.own.Mask, p.own.Mask+1
+	pad := uint64(0)
+	if off+rec > capacity {
+		pad = capacity - off
+	}
+	need := pad + rec + layout.RecHeader // the next header must be ours to zero
+	if p.own.Pos+need > p.own.Limit {
+		if err := p.refresh(need); err != nil {
+			return 0, err
+		}
+	}
+	if pad > 0 {
+		p.setPlain(0, 0)
+		p.publish(off, headerOf(p.own.Pos, 0, layout.RecCommit|layout.RecPad))
+		p.own.Pos += pad
+	}
+	return p.own.Pos & p.own.Mask, nil
+}
+
+// refresh looks how far the consumer is. Its exact position is in a line that it writes for every record, so it is read
+// only where what it published has not moved since we last looked.
+func (p *Producer) refresh(need uint64) error {
+	capacity := p.own.Mask + 1
+	head := p.ring.Head.Load()
+	if p.own.Pos+need > head+capacity && head+capacity <= p.own.Limit {
+		head = max(head, p.ring.Cursor.Load())
+	}
+	if p.own.Pos-head > capacity || head%8 != 0 {
+		return ErrCorrupt
+	}
+	p.own.Limit = head + capacity
+	p.stream()
+	if p.own.Pos+need > p.own.Limit {
+		return ErrFull
+	}
+	return nil
+}
+
+// stream notices that the ring is in steady use: then it is worth a system call to get rid of fences.
+func (p *Producer) stream() {
+	if p.streak++; p.streak%streakToRelax == 0 {
+		fence.Register()
+		futex.Relax(&p.ring.WWait)
+	}
+	p.own.Relaxed = flag(fence.Registered())
+}
+
+// publish is the commit. The consumer sees the header, or we see that it sleeps: with a full store, or, where the consumer
+// promises to fence before it sleeps, with a plain one. See package fence.
+func (p *Producer) publish(off, header uint64) {
+	before := p.ring.RWait.Load()
+	if before == layout.WaitRelaxed && p.own.Relaxed != 0 {
+		fence.StoreRelease(word(p.header(off)), header)
+		if p.ring.RWait.Load() == before {
+			return
+		}
+		full.Add(1) // the promise was withdrawn meanwhile
+	} else {
+		p.header(off).Store(header)
+	}
+	futex.Rouse(&p.ring.RWait)
+}
+
+// full is for its fence.
+var full atomic.Uint32
+
+func flag(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TryReserve returns n bytes of the ring to write a record into, for Commit. Until then nothing else can be pushed.
+func (p *Producer) TryReserve(n int) ([]byte, error) {
+	off, err := p.room(uint64(n))
+	if err != nil {
+		return nil, err
+	}
+	p.reserved = int64(n)
+	return p.payload(off, uint64(n))[:n:n], nil
+}
+
+// Commit publishes the first n bytes of what was reserved. ErrState if nothing was, or less than n.
+func (p *Producer) Commit(n int) error { return p.commit(n, layout.RecCommit) }
+
+// CommitBig is Commit for a layout.Big.
+func (p *Producer) CommitBig(n int) error { return p.commit(n, layout.RecCommit|layout.RecBig) }
+
+func (p *Producer) commit(n int, flags uint64) error {
+	if p.reserved < 0 || int64(n) > p.reserved || n < 0 {
+		return ErrState
+	}
+	rec, off := recordSize(uint64(n)), p.own.Pos&p.own.Mask
+	p.setPlain((off+rec)&p.own.Mask, 0)
+	p.publish(off, headerOf(p.own.Pos, uint64(n), flags))
+	p.own.Pos += rec
+	p.pushed++
+	p.reserved = -1
+	return nil
+}
+
+// Abort gives up what was reserved.
+func (p *Producer) Abort() { p.reserved = -1 }
+
+// TryPushFlat pushes records of size bytes each, back to back in buf, and returns how many: the error tells why not all.
+// They appear in bursts of up to 32, each by one store.
+func (p *Producer) TryPushFlat(buf []byte, size int) (int, error) {
+	if p.reserved >= 0 {
+		return 0, ErrState
+	}
+	if size > p.MaxRecord() {
+		return 0, &TooLargeError{Size: size, Limit: p.MaxRecord()}
+	}
+	if size <= 0 {
+		return 0, ErrState
+	}
+	n := len(buf) / size
+	if !csrc.Available || n == 1 {
+		return p.pushBatch(n, func(i int) []byte { return buf[i*size : (i+1)*size] })
+	}
+	k, st := csrc.PushFlat(p.ring, p.data, &p.own, buf, size, n)
+	return k, p.account(k, st)
+}
+
+// TryPushList pushes records of any lengths, back to back in buf.
+func (p *Producer) TryPushList(buf []byte, lens []uint32) (int, error) {
+	if p.reserved >= 0 {
+		return 0, ErrState
+	}
+	total := uint64(0)
+	for _, n := range lens {
+		total += uint64(n)
+	}
+	if total > uint64(len(buf)) {
+		return 0, ErrState
+	}
+	if !csrc.Available || len(lens) == 1 {
+		at := 0
+		return p.pushBatch(len(lens), func(i int) []byte {
+			b := buf[at : at+int(lens[i])]
+			at += int(lens[i])
+			return b
+		})
+	}
+	k, st := csrc.PushList(p.ring, p.data, &p.own, buf, lens)
+	if st == csrc.Length {
+		p.account(k, csrc.OK)
+		return k, &TooLargeError{Size: int(lens[k]), Limit: p.MaxRecord()}
+	}
+	return k, p.account(k, st)
+}
+
+// account accounts for a batch that C has pushed.
+func (p *Producer) account(n int, st csrc.Status) error {
+	p.pushed += uint64(n)
+	if p.own.Wake != 0 {
+		full.Add(1)
+		futex.Rouse(&p.ring.RWait)
+	}
+	switch st {
+	case csrc.OK:
+		return nil
+	case csrc.Full:
+		p.stream()
+		return ErrFull
+	}
+	return ErrCorrupt
+}
+
+// pushBatch pushes n messages in bursts: headers 2 … k first, header 1 last.
+func (p *Producer) pushBatch(n int, msg func(int) []byte) (int, error) {
+	const burst = 32
+	for done := 0; ; {
+		first, header, k := uint64(0), uint64(0), 0
+		var err error
+		for ; k < burst && done+k < n; k++ {
+			b := msg(done + k)
+			size := uint64(len(b))
+			rec, off := recordSize(size), p.own.Pos&p.own.Mask
+			if k > 0 && off+rec > p.own.Mask+1 {
+				break // the pad record is published on its own, so the burst ends here
+			}
+			if off, err = p.room(size); err != nil {
+				break
+			}
+			p.setPlain((off+rec)&p.own.Mask, 0)
+			copy(p.payload(off, size), b)
+			h := headerOf(p.own.Pos, size, layout.RecCommit)
+			if k == 0 {
+				first, header = off, h
+			} else {
+				p.setPlain(off, h)
+			}
+			p.own.Pos += rec
+		}
+		if k > 0 {
+			p.publish(first, header)
+			done += k
+			p.pushed += uint64(k)
+		}
+		if err != nil || done == n {
+			return done, err
+		}
+	}
+}
+
+// A Stopper ends waits; see futex.Condition.
+type Stopper interface {
+	Stop() error
+	Recheck()
+}
+
+// Wait waits until there is room for a record of n bytes.
+func (p *Producer) Wait(ctx context.Context, n int, stop Stopper) error {
+	slept := p.waiter.Slept
+	p.cond = roomFor{p, uint64(n), stop}
+	err := p.waiter.Await(ctx, &p.ring.WWait, &p.cond)
+	if p.waiter.Slept != slept {
+		p.streak = 0
+	}
+	return err
+}
+
+// roomFor is the condition of a producer that waits.
+type roomFor struct {
+	p *Producer
+	n uint64
+	Stopper
+}
+
+// Ready looks at the exact position only once the flag is up, before a sleep: while polling it would take the line from
+// the consumer, who publishes its position soon enough. It leaves the producer's state alone.
+func (c *roomFor) Ready() bool {
+	p := c.p
+	rec, off, capacity := recordSize(c.n), p.own.Pos&p.own.Mask, p.own.Mask+1
+	need := rec + layout.RecHeader
+	if off+rec > capacity {
+		need += capacity - off
+	}
+	head := p.ring.Head.Load()
+	if p.own.Pos+need > head+capacity && p.ring.WWait.Load()&layout.WaitSleeps != 0 {
+		head = max(head, p.ring.Cursor.Load())
+	}
+	return p.own.Pos-head > capacity || p.own.Pos+need <= head+capacity // damaged: let the push say so
+}
+
+// WaitTaken waits until the consumer has taken everything below a position.
+func (p *Producer) WaitTaken(ctx context.Context, pos uint64, stop Stopper) error {
+	p.taken = takenTo{p, pos, stop}
+	return p.waiter.Await(ctx, &p.ring.WWait, &p.taken)
+}
+
+// Taken tells whether the consumer has taken everything below a position.
+func (p *Producer) Taken(pos uint64) bool {
+	return max(p.ring.Head.Load(), p.ring.Cursor.Load()) >= pos
+}
+
+// takenTo is the condition of a producer that waits for its records to be taken.
+type takenTo struct {
+	p   *Producer
+	pos uint64
+	Stopper
+}
+
+func (c *takenTo) Ready() bool { return c.p.Taken(c.pos) }
+
+// Close ends the use of the ring's sending side.
+func (p *Producer) Close() { p.waiter.Close() }
+
+// Pushed counts what was committed by this Producer.
+func (p *Producer) Pushed() uint64 { return p.pushed }
+
+// Position is where the next record goes: bytes since the ring was made.
+func (p *Producer) Position() uint64 { return p.own.Pos }

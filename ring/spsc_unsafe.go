@@ -1,0 +1,106 @@
+package ring
+
+import (
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// SPSC is a ring over memory that somebody else provides and keeps.
+type SPSC struct {
+	ring *layout.Ring
+	data []byte // capacity bytes
+	mask uint64
+}
+
+// Size is how much memory a ring of the given capacity needs. Capacities are powers of two from 4 KiB to 1 GiB.
+func Size(capacity int) int { return layout.SizeRing + capacity }
+
+// Capacity rounds up to a possible capacity.
+func Capacity(bytes int) int {
+	return 1 << bits.Len(uint(min(max(bytes, layout.RingMin), layout.RingMax)-1))
+}
+
+// New makes a ring in mem, which must be zero, aligned to 8 bytes, and Size(capacity) long.
+func New(mem []byte, capacity int) (*SPSC, error) {
+	if capacity != Capacity(capacity) {
+		return nil, fmt.Errorf("ring: capacity %d is no power of two from %d to %d", capacity, layout.RingMin, layout.RingMax)
+	}
+	if len(mem) < Size(capacity) {
+		return nil, fmt.Errorf("ring: %d bytes of memory for a ring that needs %d", len(mem), Size(capacity))
+	}
+	r, err := overlay(mem)
+	if err != nil {
+		return nil, err
+	}
+	r.Magic, r.Shift = layout.RingMagic, uint32(bits.Len(uint(capacity))-1)
+	return Open(mem)
+}
+
+// Open finds a ring in mem that New has made there, in this process or another.
+func Open(mem []byte) (*SPSC, error) {
+	r, err := overlay(mem)
+	if err != nil {
+		return nil, err
+	}
+	magic, shift := r.Magic, r.Shift
+	capacity := 1 << (shift & 31)
+	if magic != layout.RingMagic || capacity != Capacity(capacity) || len(mem) < Size(capacity) {
+		return nil, fmt.Errorf("%w: no ring in %d bytes of memory", ErrCorrupt, len(mem))
+	}
+	return &SPSC{ring: r, data: mem[layout.SizeRing:Size(capacity):Size(capacity)], mask: uint64(capacity - 1)}, nil
+}
+
+func overlay(mem []byte) (*layout.Ring, error) {
+	if len(mem) < layout.SizeRing || uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%8 != 0 {
+		return nil, fmt.Errorf("ring: %d bytes of memory, or not aligned to 8", len(mem))
+	}
+	return (*layout.Ring)(unsafe.Pointer(unsafe.SliceData(mem))), nil
+}
+
+// Capacity is the size of the ring in bytes. A record takes 8 bytes more than its payload, rounded up to 8.
+func (r *SPSC) Capacity() int { return len(r.data) }
+
+// MaxRecord is the largest payload: a quarter of the ring, less the header.
+func (r *SPSC) MaxRecord() int { return len(r.data)/4 - layout.RecHeader }
+
+// RouseAll wakes both sides if they sleep, to make them look at something else than the ring.
+func (r *SPSC) RouseAll() {
+	futex.RouseAll(&r.ring.RWait)
+	futex.RouseAll(&r.ring.WWait)
+}
+
+// Pending calls f for every record that is committed and not taken, with the position behind it.
+func (r *SPSC) Pending(f func(after uint64, m Message)) error {
+	_, err := r.walk(r.ring.Cursor.Load(), func(pos uint64, rec record) {
+		f(r.after(pos, rec), Message{Data: r.payload(rec.off, rec.n), Big: rec.flags&layout.RecBig != 0})
+	})
+	return err
+}
+
+// header is the word at an offset, which is a multiple of 8 below the capacity.
+func (r *SPSC) header(off uint64) *atomic.Uint64 {
+	return (*atomic.Uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off))
+}
+
+// setPlain stores without order: the store of a header orders it.
+func (r *SPSC) setPlain(off, v uint64) {
+	*(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off)) = v
+}
+
+// payload is the memory behind a header.
+func (r *SPSC) payload(off, n uint64) []byte {
+	at := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off+layout.RecHeader)
+	return unsafe.Slice((*byte)(at), n)
+}
+
+// line copies 64 bytes: the case worth not calling memmove for.
+func line(dst, src []byte) {
+	*(*[64]byte)(unsafe.Pointer(unsafe.SliceData(dst))) = *(*[64]byte)(unsafe.Pointer(unsafe.SliceData(src)))
+}
+
+func word(p *atomic.Uint64) *uint64 { return (*uint64)(unsafe.Pointer(p)) }
