@@ -265,17 +265,20 @@ struct td_conn {
 
 #define TD_PROC_STARTED 0
 #define TD_PROC_HELLO 1  /* the child has attached and taken its arguments */
-#define TD_PROC_DONE 2   /* the function has returned; result is valid */
+#define TD_PROC_DONE 2   /* the function has returned; outcome and result are valid */
+#define TD_OUTCOME_RESULT 0
+#define TD_OUTCOME_ERROR 1
+#define TD_OUTCOME_PANIC 2
 
-struct td_process {
+struct td_process { /* its data: what the child has to do, with its arguments */
 	struct td_object obj;
 	struct td_set set;
-	uint32_t state;       /* futex; child */
-	uint32_t outcome;     /* child, before DONE: 0 result, 1 error, 2 panic */
+	uint32_t state;       /* child: TD_PROC_… */
+	uint32_t outcome;     /* child, before DONE: TD_OUTCOME_… */
+	uint32_t wait;        /* futex of the parent */
+	uint32_t pad;
 	uint64_t parent;      /* member; immutable */
 	uint64_t child;       /* member; child, before HELLO */
-	uint64_t args;        /* ref of the argument block; immutable */
-	uint64_t args_len;
 	uint64_t result;      /* ref; child, before DONE */
 	uint64_t result_len;
 	uint64_t taken;       /* ref: child, before HELLO: list of ends that came with the arguments */
@@ -327,7 +330,7 @@ struct td_directory {
 #define TD_SIZE_LANE 128
 #define TD_SIZE_BIG 16
 #define TD_SIZE_CONN 1408
-#define TD_SIZE_PROCESS 720
+#define TD_SIZE_PROCESS 712
 #define TD_SIZE_DIR_ENTRY 256
 #define TD_SIZE_DIRECTORY 16384
 
@@ -369,7 +372,7 @@ TD_OFF(td_ring, wwait, 512);
 TD_OFF(td_lane, big, 64);
 TD_OFF(td_conn, lane, 1152);
 TD_OFF(td_process, state, 640);
-TD_OFF(td_process, args, 664);
+TD_OFF(td_process, result, 672);
 TD_OFF(td_dir_entry, name, 48);
 TD_OFF(td_directory, entry, 256);
 

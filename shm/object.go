@@ -340,7 +340,7 @@ func (s *space) rouse(header, data []byte) {
 		}
 	case layout.KindProcess:
 		if len(header) >= layout.SizeProcess {
-			futex.RouseAll(&view[layout.Process](header, 0).State)
+			futex.RouseAll(&view[layout.Process](header, 0).Wait)
 		}
 	}
 }

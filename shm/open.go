@@ -104,21 +104,17 @@ func openPrivate() (*Space, error) {
 	}
 }
 
-// Inherit makes Private attach to the private Space of the parent, by what ID gave there. It is for package process,
-// before anything else is used.
-func Inherit(id string) error {
+// Inherit makes Private attach to the private Space that h lies in: that of the parent. It is for package process, before
+// anything else is used.
+func Inherit(h Handle) error {
 	private.mu.Lock()
 	defer private.mu.Unlock()
-	nonce, ok := nonceOf(id)
-	if !ok || private.base != nil {
-		return fmt.Errorf("shm: inherit private space %q: %w", id, fs.ErrInvalid)
+	if private.base != nil {
+		return fmt.Errorf("shm: inherit a private space: there is one already: %w", fs.ErrInvalid)
 	}
-	private.file = privateFile(nonce)
+	private.file = privateFile(h.Nonce)
 	return nil
 }
-
-// ID identifies a private Space for Inherit.
-func (sp *Space) ID() string { return nonceText(sp.s.nonce) }
 
 // Exit closes everything that this process has open in any Space, and leaves them: what a process that ends in order does
 // for its peers' sake, who see an end and not a death. Zero-copy views that were not given back keep their Space.

@@ -44,7 +44,7 @@ var (
 	_ = zero[unsafe.Offsetof(Lane{}.Big)-64]
 	_ = zero[unsafe.Offsetof(Conn{}.Lane)-1152]
 	_ = zero[unsafe.Offsetof(Process{}.State)-640]
-	_ = zero[unsafe.Offsetof(Process{}.Args)-664]
+	_ = zero[unsafe.Offsetof(Process{}.Result)-672]
 	_ = zero[unsafe.Offsetof(DirEntry{}.Name)-48]
 	_ = zero[unsafe.Offsetof(Directory{}.Entry)-256]
 )

@@ -104,6 +104,10 @@ const (
 	ProcHello   = 1
 	ProcDone    = 2
 
+	OutcomeResult = 0
+	OutcomeError  = 1
+	OutcomePanic  = 2
+
 	DirEmpty   = 0
 	DirClaim   = 1
 	DirPending = 2
@@ -121,7 +125,7 @@ const (
 	SizeLane      = 128
 	SizeBig       = 16
 	SizeConn      = 1408
-	SizeProcess   = 720
+	SizeProcess   = 712
 	SizeDirEntry  = 256
 	SizeDirectory = 16384
 )
@@ -270,10 +274,10 @@ type Process struct {
 	Set       Set
 	State     atomic.Uint32 // child
 	Outcome   atomic.Uint32 // child, before ProcDone
+	Wait      atomic.Uint32 // parent sets, child and reapers clear
+	_         uint32
 	Parent    uint64
 	Child     atomic.Uint64 // child, before ProcHello
-	Args      uint64
-	ArgsLen   uint64
 	Result    atomic.Uint64 // child, before ProcDone
 	ResultLen atomic.Uint64 // child, before ProcDone
 	Taken     atomic.Uint64 // child, before ProcHello
