@@ -316,11 +316,11 @@ func (s *space) unlink() error {
 		}
 	}
 	defer tryLock(s.probe, noLock, layout.LockName)
-	path, ok := nameOf(s.id, *s.path.Load())
-	if !ok {
-		return nil // somebody else has given it up
-	}
 	to := inDir(s.dir, privateFile(s.nonce))
+	path, ok := nameOf(s.id, *s.path.Load())
+	if !ok || path == to {
+		return nil // given up already
+	}
 	if err := renameNew(path, to); err != nil {
 		return &os.LinkError{Op: "rename", Old: path, New: to, Err: err}
 	}

@@ -74,21 +74,9 @@ func (s *space) bind(name string, h Handle) (bool, error) {
 		return false, nil
 	}
 	taken := false
-	err = s.names(func(o *layout.DirEntry, ow layout.Word) bool {
-		if o == e || o.Hash.Load() != hash || nameIn(o) != name {
-			return true
-		}
-		switch ow.State() {
-		case layout.DirLive:
-			if s.exists(entryHandle(s, o)) {
-				taken = o.Word.Load() == uint64(ow)
-				return !taken
-			}
-			o.Word.CompareAndSwap(uint64(ow), uint64(ow.Freed())) // its object is gone
-		case layout.DirPending:
-			o.Word.CompareAndSwap(uint64(ow), uint64(ow.Freed()))
-		}
-		return true
+	err = s.names(func(o *layout.DirEntry, _ layout.Word) bool {
+		taken = o != e && s.taken(o, hash, name)
+		return !taken
 	})
 	if taken || err != nil {
 		e.Word.CompareAndSwap(uint64(pending), uint64(pending.Freed()))
@@ -98,6 +86,30 @@ func (s *space) bind(name string, h Handle) (bool, error) {
 		return false, err
 	}
 	return e.Word.CompareAndSwap(uint64(pending), uint64(pending.To(layout.DirLive, 0))), nil
+}
+
+// taken tells whether entry o keeps others from binding the name: it is bound to an object that exists. If o is about to
+// bind it, or is bound to what is gone, that is undone. A word that changes meanwhile is looked at again: what was about to
+// be bound may be bound now.
+func (s *space) taken(o *layout.DirEntry, hash uint64, name string) bool {
+	for {
+		w := layout.Word(o.Word.Load())
+		if w.State() != layout.DirLive && w.State() != layout.DirPending || o.Hash.Load() != hash || nameIn(o) != name {
+			if o.Word.Load() == uint64(w) {
+				return false
+			}
+			continue
+		}
+		if w.State() == layout.DirLive && s.exists(entryHandle(s, o)) {
+			if o.Word.Load() == uint64(w) {
+				return true
+			}
+			continue
+		}
+		if o.Word.CompareAndSwap(uint64(w), uint64(w.Freed())) {
+			return false
+		}
+	}
 }
 
 // Lookup returns the Handle bound to name. fs.ErrNotExist: there is none, or its object is gone.

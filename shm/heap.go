@@ -35,7 +35,11 @@ func (g *segment) claim(n int, m Member) (first int, ok bool) {
 	if last < 0 {
 		return 0, false
 	}
-	from := min(int(g.hint.Load()), last)
+	from := 0 // large runs start at the beginning, to leave room for large runs
+	small := n <= g.units/8
+	if small {
+		from = min(int(g.hint.Load()), last)
+	}
 	for _, part := range [2][2]int{{from, last}, {0, from - 1}} {
 		for i := part[0]; i <= part[1]; {
 			k := g.freeFrom(i, n)
@@ -44,7 +48,9 @@ func (g *segment) claim(n int, m Member) (first int, ok bool) {
 				continue
 			}
 			if g.take(i, n, m) {
-				g.hint.Store(uint32(i + n))
+				if small {
+					g.hint.Store(uint32(i + n))
+				}
 				return i, true
 			}
 			i++ // somebody was faster

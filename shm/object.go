@@ -3,6 +3,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/tandem-ipc/tandem/codec"
 	"github.com/tandem-ipc/tandem/futex"
@@ -20,6 +21,8 @@ type Object struct {
 	seq   uint32
 	entry *layout.Entry
 	set   int
+
+	closed atomic.Bool
 
 	Header []byte // the whole header; package layout says what it is
 	Data   []byte // its block of data
@@ -39,7 +42,7 @@ type Spec struct {
 	Init func(o *Object)
 }
 
-// NewObject makes an object. This process holds its first set.
+// NewObject makes an object. This process holds all its sets: the first by the result, the others by what At returns.
 func (sp *Space) NewObject(spec Spec) (*Object, error) {
 	s, err := sp.enter()
 	if err != nil {
@@ -94,6 +97,11 @@ func (s *space) newObject(spec Spec) (*Object, error) {
 	if !data.IsZero() {
 		s.handOver(data, b.Ref)
 	}
+	s.holding.Lock()
+	for i := range spec.Sets {
+		s.holds[LocalKey{o.ref, o.seq, i}]++
+	}
+	s.holding.Unlock()
 	return o, nil
 }
 
@@ -139,12 +147,8 @@ func (s *space) openObject(h Handle) (*Object, error) {
 		return nil, fmt.Errorf("object with %d sets, set %d wanted: %w", sets, h.Set, ErrCorrupt)
 	}
 	o := &Object{s: s, ref: h.Ref, seq: h.Seq, entry: f.entry, set: h.Set, Header: f.bytes, Type: typ}
-	if err := joinSet(o.Set(h.Set), s.self, h.Seq); err != nil {
+	if err := o.join(same); err != nil {
 		return nil, err
-	}
-	if !same() {
-		clearWord(o.Set(h.Set), layout.HoldWord(s.self, h.Seq))
-		return nil, ErrGone
 	}
 	// We hold it: it stays.
 	if dataSize > 0 {
@@ -165,12 +169,10 @@ func (o *Object) Set(i int) *layout.Set {
 	return view[layout.Set](o.Header, int64(layout.SizeObject+i*layout.SizeSet))
 }
 
-// At makes this process hold another set of the same object, one that it made itself: the other end of a connection.
+// At is another set of an object that this process has just made: the other end of a connection. It is closed on its own.
 func (o *Object) At(set int) *Object {
-	other := *o
-	other.set = set
 	o.s.retain()
-	return &other
+	return &Object{s: o.s, ref: o.ref, seq: o.seq, entry: o.entry, set: set, Header: o.Header, Data: o.Data, Type: o.Type}
 }
 
 // Handle names the object and the set that this process holds.
@@ -184,13 +186,41 @@ func (o *Object) Self() Member { return o.s.self }
 // Space names the Space, for messages.
 func (o *Object) Space() string { return o.s.String() }
 
-// Close leaves the set. The object is freed with the last one who leaves its last set. The caller has made sure that
-// nobody in this process uses Header or Data any more.
+// Close leaves the set; it is idempotent. The object is freed with the last one who leaves its last set. The caller has
+// made sure that nobody in this process uses Header or Data any more.
 func (o *Object) Close() error {
+	if o.closed.Swap(true) {
+		return nil
+	}
 	return errors.Join(o.leave(), o.s.release())
 }
 
+// join makes this process a holder; same tells whether the object still is the one that was meant.
+func (o *Object) join(same func() bool) error {
+	key := LocalKey{o.ref, o.seq, o.set}
+	o.s.holding.Lock()
+	defer o.s.holding.Unlock()
+	if o.s.holds[key] == 0 {
+		if err := joinSet(o.Set(o.set), o.s.self, o.seq); err != nil {
+			return err
+		}
+		if !same() {
+			clearWord(o.Set(o.set), layout.HoldWord(o.s.self, o.seq))
+			return ErrGone
+		}
+	}
+	o.s.holds[key]++
+	return nil
+}
+
 func (o *Object) leave() error {
+	key := LocalKey{o.ref, o.seq, o.set}
+	o.s.holding.Lock()
+	defer o.s.holding.Unlock()
+	if o.s.holds[key]--; o.s.holds[key] > 0 {
+		return nil
+	}
+	delete(o.s.holds, key)
 	if leaveSet(o.Set(o.set), o.s.self, o.seq, false) {
 		o.s.rouse(o.Header, o.Data)
 		return o.s.freeIfOver(o.ref, o.entry, o.Header, o.s.self)

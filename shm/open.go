@@ -309,7 +309,7 @@ func (s *space) admit(f *os.File) error {
 
 func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, probe *os.File) *space {
 	s := &space{
-		id: id, dir: dir, nonce: h.Nonce, probe: probe, refs: 1, opens: map[*Space]bool{}, locals: map[LocalKey]Local{},
+		id: id, dir: dir, nonce: h.Nonce, probe: probe, refs: 1, opens: map[*Space]bool{}, holds: map[LocalKey]int{}, locals: map[LocalKey]Local{},
 		root:  view[layout.Root](g.mem, 0),
 		slots: views[atomic.Uint64](g.mem, layout.RootMembers, layout.Slots+1),
 		table: views[atomic.Uint64](g.mem, layout.RootSegments, layout.Segments),

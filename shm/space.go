@@ -48,6 +48,9 @@ type space struct {
 	naming  sync.Mutex                                               // one unlinker per process
 	found   [layout.ClassObject + layout.ObjectClasses]atomic.Uint64 // where a block of each class was found last: ref of the slab
 
+	holding sync.Mutex       // guards holds, and joining and leaving sets
+	holds   map[LocalKey]int // how often this process has opened what it holds: for the others it holds it once
+
 	mu     sync.Mutex
 	refs   int // reasons to stay a member: open Spaces, objects
 	left   bool

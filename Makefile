@@ -1,0 +1,69 @@
+# Tandem. `make help` lists what there is.
+#
+# ONLY=regexp selects benchmarks, operations, models or scenarios by name; FORMAT=text|json|gobench for bench.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+ONLY        ?=
+FORMAT      ?= text
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+MODULES     := . bench attack
+
+export ONLY FORMAT
+
+.PHONY: help bench test check format vet lint vuln cross nocgo race kill model scenarios install
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+bench: ## throughput and latency on this machine, beside what you have today (ONLY=, FORMAT=text|json|gobench)
+	@cd bench && $(GO) run .
+
+test: ## the tests
+	$(GO) test ./...
+
+check: format vet lint vuln test nocgo race modules cross scenarios ## what CI runs
+
+format:
+	@for m in $(MODULES); do test -z "$$(gofmt -l $$m | tee /dev/stderr)"; done
+
+vet:
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...); done
+
+lint:
+	@for m in $(MODULES); do (cd $$m && $(GO) run $(STATICCHECK) ./...); done
+
+# The database of vulnerabilities may be out of reach; then this says so and checks nothing.
+vuln:
+	@if out=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); then echo "$$out" | tail -n 1; \
+	elif grep -qiE 'dial tcp|no such host|connection refused|timeout|forbidden|unexpected status|fetching vulnerabilities' <<<"$$out"; then echo "SKIPPED govulncheck: its database cannot be reached"; \
+	else echo "$$out"; exit 1; fi
+
+nocgo:
+	CGO_ENABLED=0 $(GO) test ./...
+
+race: ## the tests under the race detector
+	@if $(GO) env CGO_ENABLED | grep -q 1 && command -v $$($(GO) env CC) >/dev/null; then $(GO) test -race ./...; \
+	else echo "SKIPPED the race detector: it needs a C compiler"; fi
+
+modules:
+	cd bench && $(GO) test ./...
+	cd attack && $(GO) test ./...
+
+cross:
+	@for t in linux/arm64 darwin/arm64 windows/amd64; do \
+		for m in $(MODULES); do (cd $$m && GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...); done; done
+
+kill: ## kill a process at every point of every operation, and look at what is left (ONLY=operation)
+	@cd attack && $(GO) run ./cmd/sweep -only '$(ONLY)'
+
+model: ## explore the protocols exhaustively, with crashes and stops, and their mutants (ONLY=model)
+	@cd attack && $(GO) run ./cmd/model -only '$(ONLY)'
+
+scenarios: ## the conformance scenarios that are claimed: number, test, result (ONLY=number)
+	@cd attack && $(GO) run ./cmd/scenarios -only '$(ONLY)'
+
+install: ## nothing to install yet: Tandem is a library, `go get github.com/tandem-ipc/tandem`
+	$(GO) install ./...
