@@ -14,6 +14,7 @@ import (
 type Producer struct {
 	*SPSC
 	own      csrc.Producer
+	max      uint64 // MaxRecord
 	reserved int64 // bytes reserved and not committed; -1: none
 	pushed   uint64
 	streak   uint32 // refreshes since the last sleep
@@ -28,7 +29,7 @@ const streakToRelax = 4
 
 // Producer takes the sending side. It may have been another's before: it goes on behind the last committed record.
 func (r *SPSC) Producer(mode futex.Mode) (*Producer, error) {
-	p := &Producer{SPSC: r, reserved: -1}
+	p := &Producer{SPSC: r, max: uint64(r.MaxRecord()), reserved: -1}
 	p.waiter.Mode = mode
 	p.own.Mask = r.mask
 	// The consumer may be moving; whatever lies behind a position it once had stays until a producer overwrites it.
@@ -51,7 +52,7 @@ func (p *Producer) push(msg []byte, flags uint64) error {
 	n := uint64(len(msg))
 	rec := recordSize(n)
 	off := p.own.Pos & p.own.Mask
-	if p.own.Pos+rec+layout.RecHeader > p.own.Limit || off+rec > p.own.Mask+1 || p.reserved >= 0 {
+	if p.own.Pos+rec+layout.RecHeader > p.own.Limit || off+rec > p.own.Mask+1 || n > p.max || p.reserved >= 0 {
 		var err error
 		if off, err = p.room(n); err != nil {
 			return err
@@ -75,7 +76,7 @@ func (p *Producer) room(n uint64) (uint64, error) {
 	if p.reserved >= 0 {
 		return 0, ErrState
 	}
-	if n > uint64(p.MaxRecord()) {
+	if n > p.max {
 		return 0, &TooLargeError{Size: int(n), Limit: p.MaxRecord()}
 	}
 	rec, off, capacity := recordSize(n), p.own.Pos&p.own.Mask, p.own.Mask+1
