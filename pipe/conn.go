@@ -392,7 +392,10 @@ func (c *Conn[T]) Commit(n int) error {
 	if s.lane.lane == nil || !s.out.Load() {
 		return fail("commit", ErrOrder)
 	}
-	if err = s.commit(n); errors.Is(err, ErrOrder) {
+	if s.end.closed.Load() {
+		s.abort()
+		err = s.end.closedErr()
+	} else if err = s.commit(n); err == ErrOrder {
 		return fail("commit", err)
 	}
 	s.out.Store(false)

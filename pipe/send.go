@@ -19,7 +19,8 @@ type sender struct {
 	big [layout.Bigs]bigBlock
 
 	// Of a reservation:
-	block  int    // the big block that it is in; -1: it is in the ring
+	block  int // the big block that it is in; -1: it is in the ring
+	size   int
 	record []byte // where the record goes that names the block
 }
 
@@ -235,7 +236,7 @@ func (s *sender) sendMany(ctx context.Context, b []byte, size int) (int, error) 
 // reserve returns memory for a message of n bytes. A place in the ring is reserved in any case, so that commit never
 // waits.
 func (s *sender) reserve(ctx context.Context, n int, wait bool) (mem []byte, err error) {
-	s.block = -1
+	s.block, s.size = -1, n
 	record := n
 	if !s.fits(n) {
 		if s.block, err = s.findBlock(ctx, n, wait); err != nil {
@@ -267,6 +268,9 @@ func (s *sender) reserve(ctx context.Context, n int, wait bool) (mem []byte, err
 
 // commit publishes the first n bytes of what was reserved.
 func (s *sender) commit(n int) error {
+	if n < 0 || n > s.size {
+		return ErrOrder
+	}
 	s.shadow.Release()
 	var err error
 	if k := s.block; k >= 0 {

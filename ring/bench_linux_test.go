@@ -13,21 +13,6 @@ import (
 	"github.com/tandem-ipc/tandem/internal/pause"
 )
 
-type never struct{}
-
-func (never) Stop() error { return nil }
-func (never) Recheck()    {}
-
-func shared(t testing.TB, n int) []byte {
-	t.Helper()
-	m, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Munmap(m) })
-	return m
-}
-
 func pin(cpu int) {
 	runtime.LockOSThread()
 	var set unix.CPUSet

@@ -15,7 +15,7 @@ type Producer struct {
 	*SPSC
 	own      csrc.Producer
 	max      uint64 // MaxRecord
-	reserved int64 // bytes reserved and not committed; -1: none
+	reserved int64  // bytes reserved and not committed; -1: none
 	pushed   uint64
 	streak   uint32 // refreshes since the last sleep
 	waiter   futex.Waiter

@@ -3,6 +3,7 @@ package shm
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,7 @@ func (s *space) takeSlot(slot, gen int) {
 	p.PID.Store(uint32(os.Getpid()))
 	p.Started.Store(uint64(time.Now().UnixNano()))
 	p.Command = [len(p.Command)]byte{}
-	copy(p.Command[:], command())
+	copy(p.Command[:len(p.Command)-1], filepath.Base(os.Args[0]))
 	for i := range p.Hazard {
 		clear64(&p.Hazard[i])
 	}

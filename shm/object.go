@@ -221,11 +221,18 @@ func (o *Object) leave() error {
 		return nil
 	}
 	delete(o.s.holds, key)
+	// Who died before we leave shall not count as leaving after us: the last one decides what the other side is told.
+	var err error
+	for _, m := range o.Holders(o.set) {
+		if m != o.s.self && o.s.Dead(m) {
+			err = errors.Join(err, o.s.settle(m))
+		}
+	}
 	if leaveSet(o.Set(o.set), o.s.self, o.seq, false) {
 		o.s.rouse(o.Header, o.Data)
-		return o.s.freeIfOver(o.ref, o.entry, o.Header, o.s.self)
+		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header, o.s.self))
 	}
-	return nil
+	return err
 }
 
 // freeIfOver frees an object whose sets are all over, on behalf of by.

@@ -117,9 +117,6 @@ func nameFile(f *os.File, temporary, path string) error {
 	var err error
 	if temporary == "" {
 		err = unix.Linkat(unix.AT_FDCWD, procFD(f), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
-		if errors.Is(err, unix.ENOENT) { // no /proc
-			err = unix.Linkat(int(f.Fd()), "", unix.AT_FDCWD, path, unix.AT_EMPTY_PATH)
-		}
 	} else {
 		err = renameNew(temporary, path)
 	}
@@ -210,13 +207,4 @@ func eintr(f func() (int, error)) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// command is what the process table calls us.
-func command() string {
-	b, err := os.ReadFile("/proc/self/comm")
-	if err != nil || len(b) == 0 {
-		return filepath.Base(os.Args[0])
-	}
-	return string(b[:len(b)-1])
 }
