@@ -811,3 +811,41 @@ func TestStatsAndString(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// D10: a process that has the pid of a dead one is not taken for it.
+func TestScenarioD10APidIsNobodysIdentity(t *testing.T) {
+	a, b := pair[[]byte](t)
+	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	if os.Geteuid() != 0 {
+		attr.Cloneflags |= syscall.CLONE_NEWUSER
+		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
+	}
+	// Both are process 1, each in a namespace of its own, and both say so in shared memory.
+	first := roles.StartAs(t, nil, attr, "holder", handle(t, b))
+	first.Expect("ready")
+	second := roles.StartAs(t, nil, attr, "holder", handle(t, b))
+	second.Expect("ready")
+	if got := first.Ask("send from the first"); got != "<nil>" {
+		t.Fatal(got)
+	}
+	if got := second.Ask("send x"); !strings.Contains(got, "another process uses this end: 1 ") {
+		t.Fatal(got)
+	}
+	first.Kill()
+	// The second is not the first, though it has its pid: it gets the role because the first is dead.
+	if got := second.Ask("send from the second"); got != "<nil>" {
+		t.Fatal(got)
+	}
+	for _, want := range []string{"from the first", "from the second"} {
+		if v, err := a.Recv(t.Context()); string(v) != want {
+			t.Fatal(string(v), err)
+		}
+	}
+	// And its own death is its own.
+	must(t, b.Close())
+	second.Kill()
+	var died *pipe.PeerDied
+	if _, err := a.Recv(t.Context()); !errors.As(err, &died) || died.PID != 1 {
+		t.Fatal(err)
+	}
+}

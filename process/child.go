@@ -110,23 +110,19 @@ func child(text string) int {
 		return fail(err)
 	}
 	become(b, int(shared.ParentPID), parentGone)
-	d, err := lookup(b.Func)
-	if err != nil {
-		return fail(err)
-	}
 	var run call
-	taken, err := shm.Collect(func() error {
-		var err error
-		run, err = d.prepare(b.Args)
+	taken, err := shm.Collect(func() (err error) {
+		run, err = prepare(b)
 		return err
 	})
+	if err == nil {
+		err = hello(o, shared, taken)
+	}
 	if err != nil {
-		return fail(fmt.Errorf("arguments of %s: %w", b.Func, err))
+		report(o, shared, nil, err)
+		return fail(errors.Join(err, o.Close(), shm.Exit()))
 	}
 	b.Args = nil
-	if err := hello(o, shared, taken); err != nil {
-		return fail(err)
-	}
 
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() {
@@ -146,6 +142,19 @@ func child(text string) int {
 		fmt.Fprintf(os.Stderr, "Process %s: %v\n", b.Name, err)
 	}
 	return code
+}
+
+// prepare finds the function and decodes its arguments.
+func prepare(b boot) (call, error) {
+	d, err := lookup(b.Func)
+	if err != nil {
+		return nil, err
+	}
+	run, err := d.prepare(b.Args)
+	if err != nil {
+		return nil, fmt.Errorf("arguments of %s: %w", b.Func, err)
+	}
+	return run, nil
 }
 
 // watchParent returns a channel that is closed when the parent is gone.
@@ -277,7 +286,6 @@ func decode[T any](b []byte, v *T) error {
 func become(b boot, parentPID int, gone <-chan struct{}) {
 	self.once.Do(func() {
 		self.me = &Process{name: b.Name, path: b.Path, pid: os.Getpid(), state: started, done: make(chan struct{})}
-		self.me.os, _ = os.FindProcess(os.Getpid()) // never fails on Unix
 		self.parent = &ParentProcess{name: b.ParentName, pid: parentPID, gone: gone}
 	})
 }
@@ -286,7 +294,6 @@ func become(b boot, parentPID int, gone <-chan struct{}) {
 func Current() *Process {
 	self.once.Do(func() {
 		self.me = &Process{name: "MainProcess", pid: os.Getpid(), state: started, done: make(chan struct{})}
-		self.me.os, _ = os.FindProcess(os.Getpid())
 	})
 	return self.me
 }

@@ -178,7 +178,16 @@ func (p *Process) Signal(sig os.Signal) error {
 	case stopped:
 		return nil
 	}
-	err := p.os.Signal(sig)
+	target := p.os
+	if p.def == nil {
+		self, err := os.FindProcess(p.pid)
+		if err != nil {
+			return p.fail("signal", err)
+		}
+		defer self.Release()
+		target = self
+	}
+	err := target.Signal(sig)
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
@@ -356,7 +365,7 @@ func giveUp(o *shm.Object, shared *layout.Process) error {
 // collect reads the outcome that a child has left.
 func collect(o *shm.Object, shared *layout.Process, code int) (result []byte, err error) {
 	switch st := shared.State.Load(); {
-	case st == layout.ProcStarted && code != codeNoStart:
+	case st == layout.ProcStarted:
 		return nil, ErrNoHello
 	case st != layout.ProcDone:
 		return nil, nil // it was killed, or has called os.Exit
