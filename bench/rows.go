@@ -20,6 +20,7 @@ type Slot struct {
 
 // sources are asked for every slot which rows they have for it. To add rows, write a source and put it here.
 var sources = []func(Slot) []*Row{
+	tandemRows,
 	floorRows,
 	ringRows,
 	osRows,

@@ -112,7 +112,6 @@ static inline uint64_t push(struct td_ring *r, uint8_t *data, struct td_producer
 				off = p->pos & p->mask;
 			}
 			uint64_t header = header_of(p->pos, bytes, TD_REC_COMMIT);
-			store_relaxed((uint64_t *)(data + ((off + rec) & p->mask)), 0);
 			memcpy(data + off + TD_REC_HEADER, buf, bytes);
 			if (burst == 0) {
 				first = (uint64_t *)(data + off);
@@ -124,8 +123,10 @@ static inline uint64_t push(struct td_ring *r, uint8_t *data, struct td_producer
 			p->pos += rec;
 			burst++;
 		}
-		if (burst)
+		if (burst) {
+			store_relaxed((uint64_t *)(data + (p->pos & p->mask)), 0);
 			publish(r, p, first, first_header);
+		}
 		done += burst;
 		if (*status != TD_OK)
 			break;

@@ -25,7 +25,11 @@ type Condition interface {
 
 // A Waiter waits for conditions, one at a time. The zero Waiter is ready for use with Mode Auto.
 type Waiter struct {
-	Mode   Mode
+	Mode Mode
+
+	// Lead is how long to leave the condition alone at first, after it was found not ready; 0 is LeastLead.
+	Lead time.Duration
+
 	cancel canceller
 
 	// How polling has gone: the time it took lately when it helped, how often it did not in a row, and how many waits are
@@ -38,12 +42,13 @@ type Waiter struct {
 	Slept  uint64 // sleeps in the kernel
 }
 
+// LeastLead is how long a waiter at least leaves a line alone after it found nothing there. The line is about to be written
+// by the other side; asking for it again at once takes it away in the middle of a store. It is about half a round trip
+// between cores: an answer cannot come sooner.
+const LeastLead = 100 * time.Nanosecond
+
 const (
 	firstSleep = 20 * time.Millisecond
-	// leadTime is how long a waiter leaves the line alone after it found nothing. The line is about to be written by the
-	// producer; asking for it again at once takes it away in the middle of a store. About half a round trip between cores:
-	// an answer cannot come sooner, and a stream comes in bursts.
-	leadTime  = 100 * time.Nanosecond
 	pollEach  = 25 * time.Nanosecond
 	giveUp    = 3 // polls in vain before polling is skipped
 	skipMost  = 6 // … at most 1 << skipMost waits
@@ -78,7 +83,7 @@ func (w *Waiter) poll(ctx context.Context, c Condition) bool {
 	}
 	hint := pauseTime()
 	each := uint32(max(1, pollEach/hint))
-	pause.Spin(uint32(max(1, leadTime/hint)))
+	pause.Spin(uint32(max(1, max(w.Lead, LeastLead)/hint)))
 	for i := 1; ; i++ {
 		if c.Ready() {
 			w.learn(time.Duration(i) * pollEach)

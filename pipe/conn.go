@@ -46,8 +46,8 @@ func In(sp *shm.Space) Option { return func(o *options) { o.space = sp } }
 // own.
 func Capacity(bytes int) Option { return func(o *options) { o.capacity = bytes } }
 
-// Wait says how this process's ends wait: futex.Auto unless set. An end that another process opens waits by its own
-// default.
+// Wait says how this process waits at the ends that New makes, or at the one that Open opens: futex.Auto unless set, or
+// what TANDEM_WAIT says.
 func Wait(m futex.Mode) Option { return func(o *options) { o.mode = m } }
 
 const defaultCapacity = 64 << 10

@@ -23,16 +23,21 @@ func (c *Conn[T]) Handle() shm.Handle {
 }
 
 // Open opens an end by its Handle: this process becomes one of its holders. shm.ErrGone: nobody holds it any more.
-// *shm.TypeError: it carries another type.
-func Open[T any](h shm.Handle) (*Conn[T], error) {
+// *shm.TypeError: it carries another type. Of the options only Wait means something here, and only to the first Conn of an
+// end in a process.
+func Open[T any](h shm.Handle, opts ...Option) (*Conn[T], error) {
+	o := options{mode: futex.DefaultMode()}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	c := new(Conn[T])
-	if err := c.open(h); err != nil {
+	if err := c.open(h, o.mode); err != nil {
 		return nil, fmt.Errorf("pipe: open: %w", err)
 	}
 	return c, nil
 }
 
-func (c *Conn[T]) open(h shm.Handle) error {
+func (c *Conn[T]) open(h shm.Handle, mode futex.Mode) error {
 	if c.end != nil {
 		return errors.New("the Conn is in use")
 	}
@@ -42,7 +47,7 @@ func (c *Conn[T]) open(h shm.Handle) error {
 	}
 	e, _ := h.Local().(*end)
 	if e == nil || e.closed.Load() {
-		if e, err = openEnd(h, cd.Type()); err != nil {
+		if e, err = openEnd(h, cd.Type(), mode); err != nil {
 			return err
 		}
 	} else if err := check(e.obj.Type, cd.Type()); err != nil {
@@ -52,7 +57,7 @@ func (c *Conn[T]) open(h shm.Handle) error {
 	return nil
 }
 
-func openEnd(h shm.Handle, t codec.Type) (*end, error) {
+func openEnd(h shm.Handle, t codec.Type, mode futex.Mode) (*end, error) {
 	o, err := h.Open(layout.KindConn)
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func openEnd(h shm.Handle, t codec.Type) (*end, error) {
 	}
 	var e *end
 	if err == nil {
-		e, err = newEnd(o, h.Set, futex.DefaultMode())
+		e, err = newEnd(o, h.Set, mode)
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.Close())
@@ -120,7 +125,7 @@ func (c *Conn[T]) UnmarshalText(b []byte) error {
 }
 
 func (c *Conn[T]) decode(h shm.Handle) error {
-	if err := c.open(h); err != nil {
+	if err := c.open(h, futex.DefaultMode()); err != nil {
 		return fmt.Errorf("pipe: decode: %w", err)
 	}
 	shm.Transferred(h)

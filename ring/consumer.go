@@ -2,6 +2,7 @@ package ring
 
 import (
 	"context"
+	"time"
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
@@ -16,6 +17,8 @@ type Consumer struct {
 	again  uint64 // records below this position were shown to a user before
 	leased uint64 // behind the records that were received and not acknowledged; 0: none
 	popped uint64
+	last   uint64 // length of the last record
+	mark   uint64 // popped, at the last wait
 	streak uint32 // publications since the last sleep
 	waiter futex.Waiter
 	cond   recordAt // of waiter; here so that waiting does not allocate
@@ -78,30 +81,40 @@ func (c *Consumer) TryPop(dst []byte) (int, error) {
 	if c.leased != 0 {
 		return 0, ErrState
 	}
+	// As long as the one before? Then nothing needs to be taken apart, and the processor need not wait for the header to
+	// know where the next one is.
+	off := c.own.Pos & c.own.Mask
+	if n := c.last; n <= uint64(len(dst)) && off+recordSize(n) <= c.own.Mask+1 &&
+		c.header(off).Load() == headerOf(c.own.Pos, n, layout.RecCommit) {
+		move(pointer(dst), c.at(off+layout.RecHeader), n)
+		c.take(n)
+		return int(n), nil
+	}
 	rec, err := c.next()
 	if err != nil {
 		return 0, err
 	}
-	n := int(rec.n)
 	if rec.flags != layout.RecCommit {
 		return 0, ErrLength
 	}
-	if n > len(dst) {
-		return 0, &ShortBufferError{Need: n, Have: len(dst)}
+	if rec.n > uint64(len(dst)) {
+		return 0, &ShortBufferError{Need: int(rec.n), Have: len(dst)}
 	}
-	if n == 64 {
-		line(dst, c.payload(rec.off, 64))
-	} else {
-		copy(dst, c.payload(rec.off, rec.n))
-	}
-	c.take(rec)
-	return n, nil
+	move(pointer(dst), c.at(rec.off+layout.RecHeader), rec.n)
+	c.last = rec.n
+	c.take(rec.n)
+	return int(rec.n), nil
 }
 
-// take is the receipt: the position is one store, after which the record is not delivered again.
-func (c *Consumer) take(rec record) {
+// take is the receipt for a record of n bytes: the position is one store, after which it is not delivered again.
+func (c *Consumer) take(n uint64) {
 	c.popped++
-	c.advance(c.own.Pos + recordSize(rec.n))
+	c.advance(c.own.Pos + recordSize(n))
+	c.lag()
+}
+
+// lag publishes the position if what is published lags by an eighth of the ring.
+func (c *Consumer) lag() {
 	if c.own.Pos-c.own.Published >= (c.own.Mask+1)/8 {
 		c.publish()
 		c.stream()
@@ -185,10 +198,7 @@ func (c *Consumer) Ack() error {
 	pos := c.leased
 	c.leased = 0
 	c.advance(pos)
-	if c.own.Pos-c.own.Published >= (c.own.Mask+1)/8 {
-		c.publish()
-		c.stream()
-	}
+	c.lag()
 	return nil
 }
 
@@ -208,23 +218,31 @@ func (c *Consumer) TryPopFlat(dst []byte, size int) (int, error) {
 		return 0, ErrState
 	}
 	n := len(dst) / size
-	if csrc.Available && n > 1 {
+	if csrc.Available && size >= bulk && n > 1 {
 		k, st := csrc.PopFlat(c.ring, c.data, &c.own, dst, size, n)
 		return k, c.account(k, st)
 	}
-	k := 0
-	for ; k < n; k++ {
+	done := 0
+	for done < n {
+		h := headerOf(c.own.Pos, uint64(size), layout.RecCommit)
+		k := c.getBurst(c.own.Pos&c.own.Mask, h, uint64(size), pointer(dst[done*size:]), min(n-done, maxBurst))
+		if k > 0 {
+			c.popped += uint64(k)
+			c.advance(c.own.Pos + uint64(k)*recordSize(uint64(size)))
+			c.lag()
+			done += k
+			continue
+		}
+		// The end of the lap, or of the records, or another length.
 		rec, err := c.next()
 		if err == nil && (rec.n != uint64(size) || rec.flags != layout.RecCommit) {
 			err = ErrLength
 		}
 		if err != nil {
-			return k, someIsEnough(k, err)
+			return done, someIsEnough(done, err)
 		}
-		copy(dst[k*size:], c.payload(rec.off, rec.n))
-		c.take(rec)
 	}
-	return k, nil
+	return done, nil
 }
 
 // TryPopList takes records of any length, back to back into dst, and their lengths into lens; it returns how many.
@@ -259,7 +277,7 @@ func (c *Consumer) TryPopList(dst []byte, lens []uint32) (int, error) {
 		}
 		at += copy(dst[at:], c.payload(rec.off, rec.n))
 		lens[k] = uint32(rec.n)
-		c.take(rec)
+		c.take(rec.n)
 	}
 	return k, nil
 }
@@ -300,12 +318,31 @@ func (c *Consumer) Wait(ctx context.Context, stop Stopper) error {
 	if c.leased != 0 {
 		pos = c.leased
 	}
+	c.pace()
 	c.cond = recordAt{c, pos, stop}
 	err := c.waiter.Await(ctx, &c.ring.RWait, &c.cond)
 	if c.waiter.Slept != slept {
 		c.streak = 0
 	}
 	return err
+}
+
+// mostLead is the longest pause before a consumer looks again for records that come in a stream.
+const mostLead = 1600 * time.Nanosecond
+
+// pace chooses how long to leave the ring alone. Records that come one at a time, like answers, are looked for at once;
+// where the last pause has brought many, a longer one brings more: the producer keeps its lines, and the consumer gets a
+// stretch of them. Two nanoseconds for each record that fits is what a ring takes to fill.
+func (c *Consumer) pace() {
+	burst := c.popped - c.mark
+	c.mark = c.popped
+	switch {
+	case burst >= 16:
+		fits := time.Duration((c.own.Mask + 1) / recordSize(c.last))
+		c.waiter.Lead = min(max(2*c.waiter.Lead, 2*futex.LeastLead), mostLead, 2*fits*time.Nanosecond)
+	case burst <= 2:
+		c.waiter.Lead = futex.LeastLead
+	}
 }
 
 // recordAt is the condition of a consumer that waits.

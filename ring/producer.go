@@ -59,11 +59,7 @@ func (p *Producer) push(msg []byte, flags uint64) error {
 		}
 	}
 	p.setPlain((off+rec)&p.own.Mask, 0)
-	if n == 64 {
-		line(p.payload(off, 64), msg)
-	} else {
-		copy(p.payload(off, n), msg)
-	}
+	move(p.at(off+layout.RecHeader), pointer(msg), n)
 	p.publish(off, headerOf(p.own.Pos, n, flags))
 	p.own.Pos += rec
 	p.pushed++
@@ -184,24 +180,48 @@ func (p *Producer) commit(n int, flags uint64) error {
 // Abort gives up what was reserved.
 func (p *Producer) Abort() { p.reserved = -1 }
 
+// maxBurst is how many records one store publishes at most.
+const maxBurst = 32
+
+// bulk is from how many bytes on a record is worth a call into C, which has the faster copy.
+const bulk = 512
+
 // TryPushFlat pushes records of size bytes each, back to back in buf, and returns how many: the error tells why not all.
 // They appear in bursts of up to 32, each by one store.
 func (p *Producer) TryPushFlat(buf []byte, size int) (int, error) {
-	if p.reserved >= 0 {
+	switch {
+	case p.reserved >= 0, size <= 0:
 		return 0, ErrState
-	}
-	if size > p.MaxRecord() {
+	case uint64(size) > p.max:
 		return 0, &TooLargeError{Size: size, Limit: p.MaxRecord()}
 	}
-	if size <= 0 {
-		return 0, ErrState
-	}
 	n := len(buf) / size
-	if !csrc.Available || n == 1 {
-		return p.pushBatch(n, func(i int) []byte { return buf[i*size : (i+1)*size] })
+	if csrc.Available && size >= bulk && n > 1 {
+		k, st := csrc.PushFlat(p.ring, p.data, &p.own, buf, size, n)
+		return k, p.account(k, st)
 	}
-	k, st := csrc.PushFlat(p.ring, p.data, &p.own, buf, size, n)
-	return k, p.account(k, st)
+	rec := recordSize(uint64(size))
+	for done := 0; done < n; {
+		k := min(n-done, maxBurst)
+		off, all := p.own.Pos&p.own.Mask, uint64(k)*rec
+		if p.own.Pos+all+layout.RecHeader > p.own.Limit || off+all > p.own.Mask+1 {
+			// Near the end of the lap, or of the room that we know of: one by one, for once.
+			k = min(k, 4)
+			m, err := p.pushBatch(k, func(i int) []byte { return buf[(done+i)*size : (done+i+1)*size] })
+			done += m
+			if err != nil {
+				return done, err
+			}
+			continue
+		}
+		h := headerOf(p.own.Pos, uint64(size), layout.RecCommit)
+		p.setBurst(off, h, uint64(size), pointer(buf[done*size:]), k)
+		p.publish(off, h)
+		p.own.Pos += all
+		p.pushed += uint64(k)
+		done += k
+	}
+	return n, nil
 }
 
 // TryPushList pushes records of any lengths, back to back in buf.
@@ -251,11 +271,10 @@ func (p *Producer) account(n int, st csrc.Status) error {
 
 // pushBatch pushes n messages in bursts: headers 2 … k first, header 1 last.
 func (p *Producer) pushBatch(n int, msg func(int) []byte) (int, error) {
-	const burst = 32
 	for done := 0; ; {
 		first, header, k := uint64(0), uint64(0), 0
 		var err error
-		for ; k < burst && done+k < n; k++ {
+		for ; k < maxBurst && done+k < n; k++ {
 			b := msg(done + k)
 			size := uint64(len(b))
 			rec, off := recordSize(size), p.own.Pos&p.own.Mask

@@ -7,6 +7,9 @@ import "github.com/tandem-ipc/tandem/internal/layout"
 
 func headerOf(pos, n, flags uint64) uint64 { return n | flags<<32 | pos>>3<<40 }
 
+// headerStep is what the next header of the same length is larger by; the check overflows as it should.
+func headerStep(rec uint64) uint64 { return rec >> 3 << 40 }
+
 // recordSize is what a payload of n bytes takes in the ring.
 func recordSize(n uint64) uint64 { return (n + layout.RecHeader + 7) &^ 7 }
 

@@ -4,7 +4,7 @@
 // (XCHG on amd64) forbids that and costs 5 to 20 ns for every message. The asymmetric form moves the cost to who sleeps:
 // the publisher uses StoreRelease, the sleeper calls Heavy between raising its flag and its last look. Heavy is
 // membarrier(GLOBAL_EXPEDITED), which reaches the processors that run processes registered by Register; a process that is
-// not Registered must keep to full stores. See docs/decisions/002-fences.md for the figures.
+// not Registered must keep to full stores. See docs/decisions/001-fences.md for the figures.
 //
 // On processors whose ordinary sequentially consistent store is cheap (arm64: STLR, which a later LDAR does not overtake)
 // nothing of this is needed and Asymmetric is false.
