@@ -179,13 +179,22 @@ func (r *Role) Out() []byte { return r.proc.buffers(r.Row).out }
 // checks the sum against what A sent when the run is over.
 func (r *Role) Read(b []byte) {
 	r.summed = true
-	step := min(r.Size, cacheLine)
-	for ; len(b) > step; b = b[step:] {
+	if len(b) <= cacheLine && len(b) == r.Size {
 		r.sum += binary.NativeEndian.Uint64(b)
+		return
+	}
+	r.readLines(b)
+}
+
+func (r *Role) readLines(b []byte) {
+	step, sum := min(r.Size, cacheLine), uint64(0)
+	for ; len(b) > step; b = b[step:] {
+		sum += binary.NativeEndian.Uint64(b)
 	}
 	if len(b) >= 8 {
-		r.sum += binary.NativeEndian.Uint64(b)
+		sum += binary.NativeEndian.Uint64(b)
 	}
+	r.sum += sum
 }
 
 // finish checks what was read and completes the report.

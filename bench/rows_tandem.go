@@ -74,6 +74,8 @@ func ringOf(r *Role) (*ring.SPSC, error) {
 	return ring.Open(mem)
 }
 
+// The loops below are written out for each case, as a user's own would be.
+
 func ringSend(mode futex.Mode) func(*Role) error {
 	return func(r *Role) error {
 		q, err := ringOf(r)
@@ -84,53 +86,85 @@ func ringSend(mode futex.Mode) func(*Role) error {
 		if err != nil {
 			return err
 		}
-		ctx, msgs, step := context.Background(), r.Messages(), r.Size*r.Batch
+		ctx, msgs, size, chunk := context.Background(), r.Messages(), r.Size, r.Chunk
 		if err := r.Go(); err != nil {
 			return err
 		}
 		at := 0
-		next := func() []byte {
-			b := msgs[at : at+step]
-			if at += step; at == len(msgs) {
-				at = 0
-			}
-			return b
-		}
-		for r.More() {
-			for sent := 0; sent < r.Chunk; {
-				b := next()
-				for {
-					n := 1
-					switch {
-					case r.Case == "zerocopy":
-						var mem []byte
-						if mem, err = p.TryReserve(r.Size); err == nil {
-							copy(mem[:8], b)
-							err = p.Commit(r.Size)
+		switch {
+		case r.Case == "zerocopy":
+			for r.More() {
+				for sent := 0; sent < chunk; {
+					mem, err := p.TryReserve(size)
+					if err == nil {
+						*(*[8]byte)(mem) = [8]byte(msgs[at:])
+						if err = p.Commit(size); err == nil {
+							sent++
+							if at += size; at == len(msgs) {
+								at = 0
+							}
+							continue
 						}
-					case r.Batch > 1:
-						n, err = p.TryPushFlat(b, r.Size)
-						b = b[n*r.Size:]
-					default:
-						err = p.TryPush(b)
 					}
-					if err == nil || r.Batch > 1 {
-						sent += n
-					}
-					if err != ring.ErrFull {
-						break
-					}
-					if err = p.Wait(ctx, r.Size, waits{}); err != nil {
-						break
+					if err = full(ctx, p, size, err); err != nil {
+						return err
 					}
 				}
-				if err != nil {
-					return err
+			}
+		case r.Batch > 1:
+			step := size * r.Batch
+			for r.More() {
+				for sent := 0; sent < chunk; {
+					b := msgs[at : at+step]
+					if at += step; at == len(msgs) {
+						at = 0
+					}
+					for len(b) > 0 {
+						n, err := p.TryPushFlat(b, size)
+						sent += n
+						b = b[n*size:]
+						if err != nil {
+							if err = full(ctx, p, size, err); err != nil {
+								return err
+							}
+						}
+					}
+				}
+			}
+		default:
+			for r.More() {
+				for sent := 0; sent < chunk; {
+					if err := p.TryPush(msgs[at : at+size]); err != nil {
+						if err = full(ctx, p, size, err); err != nil {
+							return err
+						}
+						continue
+					}
+					sent++
+					if at += size; at == len(msgs) {
+						at = 0
+					}
 				}
 			}
 		}
 		return nil
 	}
+}
+
+// full waits for room, if that is what err is about.
+func full(ctx context.Context, p *ring.Producer, size int, err error) error {
+	if err != ring.ErrFull {
+		return err
+	}
+	return p.Wait(ctx, size, waits{})
+}
+
+// empty waits for a record, if that is what err is about.
+func empty(ctx context.Context, c *ring.Consumer, err error) error {
+	if err != ring.ErrEmpty {
+		return err
+	}
+	return c.Wait(ctx, waits{})
 }
 
 func ringReceive(mode futex.Mode) func(*Role) error {
@@ -143,35 +177,51 @@ func ringReceive(mode futex.Mode) func(*Role) error {
 		if err != nil {
 			return err
 		}
-		ctx, out := context.Background(), r.Out()
+		ctx, out, size, chunk := context.Background(), r.Out(), r.Size, r.Chunk
 		if err := r.Go(); err != nil {
 			return err
 		}
-		for r.Left() {
-			for got := 0; got < r.Chunk; {
-				n := 0
-				switch {
-				case r.Case == "zerocopy":
-					var m ring.Message
-					if m, err = c.TryReceive(); err == nil {
+		switch {
+		case r.Case == "zerocopy":
+			for r.Left() {
+				for got := 0; got < chunk; {
+					m, err := c.TryReceive()
+					if err == nil {
 						r.Read(m.Data[:8])
-						n, err = 1, c.Ack()
+						if err = c.Ack(); err == nil {
+							got++
+							continue
+						}
 					}
-				case r.Batch > 1:
-					n, err = c.TryPopFlat(out[:min(r.Batch, r.Chunk-got)*r.Size], r.Size)
-					r.Read(out[:n*r.Size])
-				default:
-					if _, err = c.TryPop(out); err == nil {
-						n = 1
-						r.Read(out)
+					if err = empty(ctx, c, err); err != nil {
+						return err
 					}
 				}
-				got += n
-				if err == ring.ErrEmpty {
-					err = c.Wait(ctx, waits{})
+			}
+		case r.Batch > 1:
+			for r.Left() {
+				for got := 0; got < chunk; {
+					n, err := c.TryPopFlat(out[:min(r.Batch, chunk-got)*size], size)
+					r.Read(out[:n*size])
+					got += n
+					if err != nil {
+						if err = empty(ctx, c, err); err != nil {
+							return err
+						}
+					}
 				}
-				if err != nil {
-					return err
+			}
+		default:
+			for r.Left() {
+				for got := 0; got < chunk; {
+					if _, err := c.TryPop(out); err != nil {
+						if err = empty(ctx, c, err); err != nil {
+							return err
+						}
+						continue
+					}
+					r.Read(out)
+					got++
 				}
 			}
 		}

@@ -15,11 +15,11 @@ package csrc
 
 // Producer is the private state of a ring's producing side, the same in C.
 type Producer struct {
-	Pos     uint64 // of the next record
-	Limit   uint64 // may write below
-	Mask    uint64 // capacity - 1
-	Relaxed uint32 // may publish without a fence if the consumer promises one
-	Wake    uint32 // out: look at RWait and wake
+	Pos   uint64 // of the next record
+	Limit uint64 // may write below
+	Mask  uint64 // capacity - 1
+	Trust uint32 // what RWait says when nothing needs to be done about it
+	Wake  uint32 // out: fence, look at RWait and wake
 }
 
 // Consumer is the private state of a ring's consuming side, the same in C.
@@ -27,8 +27,8 @@ type Consumer struct {
 	Pos       uint64 // of the next record
 	Published uint64 // Head as last stored
 	Mask      uint64
-	Relaxed   uint32
-	Wake      uint32 // out: look at WWait and wake
+	Trust     uint32 // what WWait says when nothing needs to be done about it
+	Wake      uint32 // out: fence, look at WWait and wake
 }
 
 // A Status says why a batch ended early.

@@ -20,7 +20,6 @@
 #define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 #define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define store_full(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 
 static inline uint64_t header_of(uint64_t pos, uint64_t len, uint64_t flags)
 {
@@ -71,16 +70,14 @@ static inline int room(struct td_ring *r, uint8_t *data, struct td_producer *p, 
 	return TD_OK;
 }
 
-/* The last store of a burst. What the caller does about a sleeper depends on what the wait word said before and after. */
+/*
+ * The last store of a burst. Then, if the wait word does not say that the sleeper fences for both (or this process is not
+ * reached by its fence: trust is impossible then), the caller fences and looks whether anyone sleeps.
+ */
 static inline void publish(struct td_ring *r, struct td_producer *p, uint64_t *header, uint64_t value)
 {
-	uint32_t before = load_relaxed(&r->rwait);
-
-	if (before == TD_WAIT_RELAXED && p->relaxed)
-		store_release(header, value);
-	else
-		store_full(header, value);
-	if (__atomic_load_n(&r->rwait, __ATOMIC_SEQ_CST) != before || before & TD_WAIT_SLEEPS)
+	store_release(header, value);
+	if (__atomic_load_n(&r->rwait, __ATOMIC_SEQ_CST) != p->trust)
 		p->wake = 1;
 }
 
@@ -181,19 +178,13 @@ static inline int next(const uint8_t *data, struct td_consumer *c, uint64_t *len
 	return TD_CORRUPT;
 }
 
-/* Publish the consumer's position: exactly for a successor, and lazily for the producer. */
+/* Publish the consumer's position: exactly for a successor, and lazily for the producer. As publish. */
 static inline void taken(struct td_ring *r, struct td_consumer *c, int empty)
 {
-	uint32_t before = load_relaxed(&r->wwait);
-
-	if (before == TD_WAIT_RELAXED && c->relaxed)
-		store_release(&r->cursor, c->pos);
-	else
-		store_full(&r->cursor, c->pos);
-	uint32_t after = __atomic_load_n(&r->wwait, __ATOMIC_SEQ_CST);
-	if (after != before || before & TD_WAIT_SLEEPS)
+	store_release(&r->cursor, c->pos);
+	if (__atomic_load_n(&r->wwait, __ATOMIC_SEQ_CST) != c->trust)
 		c->wake = 1;
-	if (c->wake || empty || c->pos - c->published >= (c->mask + 1) / 8) {
+	if (empty || c->pos - c->published >= (c->mask + 1) / 8) {
 		store_release(&r->head, c->pos);
 		c->published = c->pos;
 	}

@@ -13,16 +13,16 @@ struct td_producer {
 	uint64_t pos;     /* of the next record */
 	uint64_t limit;   /* may write below: the consumer's position as last seen, plus the capacity */
 	uint64_t mask;    /* capacity - 1 */
-	uint32_t relaxed; /* may publish without a fence if the consumer promises one */
-	uint32_t wake;    /* out: look at rwait and wake */
+	uint32_t trust;   /* what rwait says when nothing needs to be done about it; see publish */
+	uint32_t wake;    /* out: fence, look at rwait and wake */
 };
 
 struct td_consumer {
 	uint64_t pos;       /* of the next record */
 	uint64_t published; /* head as last stored */
 	uint64_t mask;
-	uint32_t relaxed;
-	uint32_t wake;      /* out: look at wwait and wake */
+	uint32_t trust;     /* likewise of wwait */
+	uint32_t wake;      /* out: fence, look at wwait and wake */
 };
 
 #define TD_OK 0

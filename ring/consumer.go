@@ -36,7 +36,7 @@ type Message struct {
 func (r *SPSC) Consumer(mode futex.Mode) (*Consumer, error) {
 	c := &Consumer{SPSC: r}
 	c.waiter.Mode = mode
-	c.own.Mask = r.mask
+	c.own.Mask, c.own.Trust = r.mask, noTrust
 	c.own.Pos = r.ring.Cursor.Load()
 	c.own.Published = r.ring.Head.Load()
 	c.again = r.ring.Leased.Load()
@@ -83,13 +83,31 @@ func (c *Consumer) TryPop(dst []byte) (int, error) {
 	}
 	// As long as the one before? Then nothing needs to be taken apart, and the processor need not wait for the header to
 	// know where the next one is.
-	off := c.own.Pos & c.own.Mask
-	if n := c.last; n <= uint64(len(dst)) && off+recordSize(n) <= c.own.Mask+1 &&
-		c.header(off).Load() == headerOf(c.own.Pos, n, layout.RecCommit) {
-		move(pointer(dst), c.at(off+layout.RecHeader), n)
-		c.take(n)
-		return int(n), nil
+	n, pos := c.last, c.own.Pos
+	off, rec := pos&c.own.Mask, recordSize(n)
+	if n > uint64(len(dst)) || off+rec > c.own.Mask+1 || c.header(off).Load() != headerOf(pos, n, layout.RecCommit) {
+		return c.popSlowly(dst)
 	}
+	if n == 64 {
+		move64(pointer(dst), c.at(off+layout.RecHeader))
+	} else {
+		move(pointer(dst), c.at(off+layout.RecHeader), n)
+	}
+	pos += rec
+	c.own.Pos = pos
+	c.popped++
+	fence.StoreRelease(word(&c.ring.Cursor), pos)
+	if c.ring.WWait.Load() != c.own.Trust {
+		c.wake()
+	}
+	if pos-c.own.Published >= (c.own.Mask+1)/8 {
+		c.lag()
+	}
+	return int(n), nil
+}
+
+// popSlowly is for a record of another length than the last one.
+func (c *Consumer) popSlowly(dst []byte) (int, error) {
 	rec, err := c.next()
 	if err != nil {
 		return 0, err
@@ -106,7 +124,8 @@ func (c *Consumer) TryPop(dst []byte) (int, error) {
 	return int(rec.n), nil
 }
 
-// take is the receipt for a record of n bytes: the position is one store, after which it is not delivered again.
+// take is the receipt for a record of n bytes: the position is one store (in advance), after which it is not delivered
+// again.
 func (c *Consumer) take(n uint64) {
 	c.popped++
 	c.advance(c.own.Pos + recordSize(n))
@@ -121,24 +140,22 @@ func (c *Consumer) lag() {
 	}
 }
 
-// advance stores the exact position and wakes a producer that waits for room. It mirrors Producer.publish.
+// advance stores the exact position, and sees to a producer that waits for room. It mirrors Producer.publish.
 func (c *Consumer) advance(pos uint64) {
 	c.own.Pos = pos
-	before := c.ring.WWait.Load()
-	if before == layout.WaitRelaxed && c.own.Relaxed != 0 {
-		fence.StoreRelease(word(&c.ring.Cursor), pos)
-		if c.ring.WWait.Load() == before {
-			return
-		}
-		full.Add(1)
-	} else {
-		c.ring.Cursor.Store(pos)
-		if c.ring.WWait.Load()&layout.WaitSleeps == 0 {
-			return
-		}
+	fence.StoreRelease(word(&c.ring.Cursor), pos)
+	if c.ring.WWait.Load() != c.own.Trust {
+		c.wake()
 	}
-	c.publish()
-	futex.Rouse(&c.ring.WWait)
+}
+
+// wake wakes the producer if it sleeps.
+func (c *Consumer) wake() {
+	fence.Full()
+	if c.ring.WWait.Load()&layout.WaitSleeps != 0 {
+		c.publish()
+		futex.Rouse(&c.ring.WWait)
+	}
 }
 
 // publish tells the producer how far we are.
@@ -155,7 +172,7 @@ func (c *Consumer) stream() {
 		fence.Register()
 		futex.Relax(&c.ring.RWait)
 	}
-	c.own.Relaxed = flag(fence.Registered())
+	c.own.Trust = trust()
 }
 
 // TryReceive shows the next record in place. It stays the next one, also for a successor, until Ack; several can be
@@ -294,8 +311,7 @@ func someIsEnough(k int, err error) error {
 func (c *Consumer) account(k int, st csrc.Status) error {
 	c.popped += uint64(k)
 	if c.own.Wake != 0 {
-		full.Add(1)
-		futex.Rouse(&c.ring.WWait)
+		c.wake()
 	}
 	if c.own.Published == c.own.Pos { // C has published
 		c.stream()

@@ -2,7 +2,6 @@ package ring
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
@@ -31,7 +30,7 @@ const streakToRelax = 4
 func (r *SPSC) Producer(mode futex.Mode) (*Producer, error) {
 	p := &Producer{SPSC: r, max: uint64(r.MaxRecord()), reserved: -1}
 	p.waiter.Mode = mode
-	p.own.Mask = r.mask
+	p.own.Mask, p.own.Trust = r.mask, noTrust
 	// The consumer may be moving; whatever lies behind a position it once had stays until a producer overwrites it.
 	cursor := r.ring.Cursor.Load()
 	end, err := r.walk(cursor, nil)
@@ -43,21 +42,41 @@ func (r *SPSC) Producer(mode futex.Mode) (*Producer, error) {
 }
 
 // TryPush copies msg into the ring as one record. nil: it is committed, safe from our death. ErrFull, *TooLargeError.
-func (p *Producer) TryPush(msg []byte) error { return p.push(msg, layout.RecCommit) }
+func (p *Producer) TryPush(msg []byte) error {
+	n := uint64(len(msg))
+	rec, pos := recordSize(n), p.own.Pos
+	off := pos & p.own.Mask
+	if pos+rec+layout.RecHeader > p.own.Limit || off+rec > p.own.Mask+1 || n > p.max || p.reserved >= 0 {
+		return p.pushSlowly(msg, layout.RecCommit)
+	}
+	p.setPlain((off+rec)&p.own.Mask, 0)
+	if n == 64 {
+		move64(p.at(off+layout.RecHeader), pointer(msg))
+	} else {
+		move(p.at(off+layout.RecHeader), pointer(msg), n)
+	}
+	p.own.Pos = pos + rec
+	p.pushed++
+	fence.StoreRelease(word(p.header(off)), headerOf(pos, n, layout.RecCommit)) // publish
+	if p.ring.RWait.Load() != p.own.Trust {
+		p.wake()
+	}
+	return nil
+}
 
 // TryPushBig pushes a record that stands for a message elsewhere: its payload is a layout.Big.
-func (p *Producer) TryPushBig(ref []byte) error { return p.push(ref, layout.RecCommit|layout.RecBig) }
+func (p *Producer) TryPushBig(ref []byte) error {
+	return p.pushSlowly(ref, layout.RecCommit|layout.RecBig)
+}
 
-func (p *Producer) push(msg []byte, flags uint64) error {
+// pushSlowly is for a record that may need room to be made for it.
+func (p *Producer) pushSlowly(msg []byte, flags uint64) error {
 	n := uint64(len(msg))
-	rec := recordSize(n)
-	off := p.own.Pos & p.own.Mask
-	if p.own.Pos+rec+layout.RecHeader > p.own.Limit || off+rec > p.own.Mask+1 || n > p.max || p.reserved >= 0 {
-		var err error
-		if off, err = p.room(n); err != nil {
-			return err
-		}
+	off, err := p.room(n)
+	if err != nil {
+		return err
 	}
+	rec := recordSize(n)
 	p.setPlain((off+rec)&p.own.Mask, 0)
 	move(p.at(off+layout.RecHeader), pointer(msg), n)
 	p.publish(off, headerOf(p.own.Pos, n, flags))
@@ -119,34 +138,34 @@ func (p *Producer) stream() {
 		fence.Register()
 		futex.Relax(&p.ring.WWait)
 	}
-	p.own.Relaxed = flag(fence.Registered())
+	p.own.Trust = trust()
 }
 
-// publish is the commit. The consumer sees the header, or we see that it sleeps: with a full store, or, where the consumer
-// promises to fence before it sleeps, with a plain one. See package fence.
+// publish is the commit. Either the consumer sees the header before it sleeps, or we see that it sleeps. While RWait says
+// what we trust, that is the consumer's business: it fences for both before it sleeps (package fence). Else it takes a
+// fence here between the store and the look.
 func (p *Producer) publish(off, header uint64) {
-	before := p.ring.RWait.Load()
-	if before == layout.WaitRelaxed && p.own.Relaxed != 0 {
-		fence.StoreRelease(word(p.header(off)), header)
-		if p.ring.RWait.Load() == before {
-			return
-		}
-		full.Add(1) // the promise was withdrawn meanwhile
-	} else {
-		p.header(off).Store(header)
+	fence.StoreRelease(word(p.header(off)), header)
+	if p.ring.RWait.Load() != p.own.Trust {
+		p.wake()
 	}
+}
+
+// wake wakes the consumer if it sleeps.
+func (p *Producer) wake() {
+	fence.Full()
 	futex.Rouse(&p.ring.RWait)
 }
 
-// full is for its fence.
-var full atomic.Uint32
-
-func flag(b bool) uint32 {
-	if b {
-		return 1
+// trust is the value of a wait word that needs nothing to be done: the sleeper's promise, if it holds for this process.
+func trust() uint32 {
+	if fence.Registered() {
+		return layout.WaitRelaxed
 	}
-	return 0
+	return noTrust
 }
+
+const noTrust = 1 << 31 // what no wait word says
 
 // TryReserve returns n bytes of the ring to write a record into, for Commit. Until then nothing else can be pushed.
 func (p *Producer) TryReserve(n int) ([]byte, error) {
@@ -256,8 +275,7 @@ func (p *Producer) TryPushList(buf []byte, lens []uint32) (int, error) {
 func (p *Producer) account(n int, st csrc.Status) error {
 	p.pushed += uint64(n)
 	if p.own.Wake != 0 {
-		full.Add(1)
-		futex.Rouse(&p.ring.RWait)
+		p.wake()
 	}
 	switch st {
 	case csrc.OK:

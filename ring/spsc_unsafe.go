@@ -13,7 +13,8 @@ import (
 // SPSC is a ring over memory that somebody else provides and keeps.
 type SPSC struct {
 	ring *layout.Ring
-	data []byte // capacity bytes
+	base unsafe.Pointer // of data
+	data []byte         // capacity bytes
 	mask uint64
 }
 
@@ -52,7 +53,8 @@ func Open(mem []byte) (*SPSC, error) {
 	if magic != layout.RingMagic || capacity != Capacity(capacity) || len(mem) < Size(capacity) {
 		return nil, fmt.Errorf("%w: no ring in %d bytes of memory", ErrCorrupt, len(mem))
 	}
-	return &SPSC{ring: r, data: mem[layout.SizeRing:Size(capacity):Size(capacity)], mask: uint64(capacity - 1)}, nil
+	data := mem[layout.SizeRing:Size(capacity):Size(capacity)]
+	return &SPSC{ring: r, base: pointer(data), data: data, mask: uint64(capacity - 1)}, nil
 }
 
 func overlay(mem []byte) (*layout.Ring, error) {
@@ -83,47 +85,40 @@ func (r *SPSC) Pending(f func(after uint64, m Message)) error {
 }
 
 // header is the word at an offset, which is a multiple of 8 below the capacity.
-func (r *SPSC) header(off uint64) *atomic.Uint64 {
-	return (*atomic.Uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off))
-}
+func (r *SPSC) header(off uint64) *atomic.Uint64 { return (*atomic.Uint64)(unsafe.Add(r.base, off)) }
 
 // setPlain stores without order: the store of a header orders it.
 func (r *SPSC) setPlain(off, v uint64) {
-	*(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off)) = v
+	*(*uint64)(unsafe.Add(r.base, off)) = v
 }
 
 // payload is the memory behind a header.
 func (r *SPSC) payload(off, n uint64) []byte {
-	at := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off+layout.RecHeader)
-	return unsafe.Slice((*byte)(at), n)
+	return unsafe.Slice((*byte)(unsafe.Add(r.base, off+layout.RecHeader)), n)
 }
 
 // move copies a payload. Short ones go word by word: a vector straddles lines that are just changing hands, and a call of
-// memmove costs more than the copy (64 B by words 350 M/s in C, by vectors 190; docs/decisions/002-batches.md).
+// memmove costs more than the copy (docs/decisions/002-batches.md).
 func move(dst, src unsafe.Pointer, n uint64) {
-	if n == 64 {
-		d, s := (*[8]uint64)(dst), (*[8]uint64)(src)
-		d[0] = s[0]
-		d[1] = s[1]
-		d[2] = s[2]
-		d[3] = s[3]
-		d[4] = s[4]
-		d[5] = s[5]
-		d[6] = s[6]
-		d[7] = s[7]
-		return
-	}
-	if n == 8 {
+	switch n {
+	case 8:
 		*(*uint64)(dst) = *(*uint64)(src)
-		return
+	case 64:
+		move64(dst, src)
+	default:
+		copy(unsafe.Slice((*byte)(dst), n), unsafe.Slice((*byte)(src), n))
 	}
-	copy(unsafe.Slice((*byte)(dst), n), unsafe.Slice((*byte)(src), n))
+}
+
+// move64 is small enough to be inlined.
+func move64(dst, src unsafe.Pointer) {
+	d, s := (*[8]uint64)(dst), (*[8]uint64)(src)
+	d[0], d[1], d[2], d[3] = s[0], s[1], s[2], s[3]
+	d[4], d[5], d[6], d[7] = s[4], s[5], s[6], s[7]
 }
 
 // at is the memory at an offset.
-func (r *SPSC) at(off uint64) unsafe.Pointer {
-	return unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.data)), off)
-}
+func (r *SPSC) at(off uint64) unsafe.Pointer { return unsafe.Add(r.base, off) }
 
 func pointer(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
 
@@ -133,13 +128,17 @@ func (r *SPSC) setBurst(off, h, size uint64, src unsafe.Pointer, k int) {
 	rec := recordSize(size)
 	next := headerStep(rec)
 	p := r.at(off)
-	for i := 0; ; {
-		move(unsafe.Add(p, layout.RecHeader), src, size)
-		if i++; i == k {
-			break
+	last := unsafe.Add(p, uint64(k-1)*rec)
+	if size == 64 {
+		for move64(unsafe.Add(p, layout.RecHeader), src); p != last; move64(unsafe.Add(p, layout.RecHeader), src) {
+			p, src, h = unsafe.Add(p, rec), unsafe.Add(src, 64), h+next
+			*(*uint64)(p) = h
 		}
-		p, src, h = unsafe.Add(p, rec), unsafe.Add(src, size), h+next
-		*(*uint64)(p) = h
+	} else {
+		for move(unsafe.Add(p, layout.RecHeader), src, size); p != last; move(unsafe.Add(p, layout.RecHeader), src, size) {
+			p, src, h = unsafe.Add(p, rec), unsafe.Add(src, size), h+next
+			*(*uint64)(p) = h
+		}
 	}
 	r.setPlain((off+uint64(k)*rec)&r.mask, 0)
 }
@@ -149,9 +148,18 @@ func (r *SPSC) setBurst(off, h, size uint64, src unsafe.Pointer, k int) {
 func (r *SPSC) getBurst(off, h, size uint64, dst unsafe.Pointer, k int) (n int) {
 	rec := recordSize(size)
 	next := headerStep(rec)
-	for ; n < k && off+rec <= r.mask+1 && r.header(off).Load() == h; n++ {
-		move(dst, unsafe.Add(r.at(off), layout.RecHeader), size)
-		off, h, dst = off+rec, h+next, unsafe.Add(dst, size)
+	k = min(k, int((r.mask+1-off)/rec))
+	p := r.at(off)
+	if size == 64 {
+		for ; n < k && (*atomic.Uint64)(p).Load() == h; n++ {
+			move64(dst, unsafe.Add(p, layout.RecHeader))
+			p, h, dst = unsafe.Add(p, rec), h+next, unsafe.Add(dst, 64)
+		}
+		return n
+	}
+	for ; n < k && (*atomic.Uint64)(p).Load() == h; n++ {
+		move(dst, unsafe.Add(p, layout.RecHeader), size)
+		p, h, dst = unsafe.Add(p, rec), h+next, unsafe.Add(dst, size)
 	}
 	return n
 }

@@ -22,6 +22,15 @@ import "sync/atomic"
 
 var state atomic.Int32 // 0 not asked for, 1 being registered, 2 registered, 3 impossible
 
+// Full orders everything before it against everything after it, where StoreRelease does not do so by itself.
+func Full() {
+	if Asymmetric {
+		full.Add(1)
+	}
+}
+
+var full atomic.Uint32
+
 // Registered tells whether this process may use StoreRelease where a sleeper promises Heavy.
 func Registered() bool { return state.Load() == 2 }
 
