@@ -10,6 +10,8 @@ GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 MODULES     := . bench attack
+# go run strips what it builds; the attack finds C functions, and names places, by their symbols.
+SYMBOLS     := -ldflags='-s=false -w=false'
 
 export ONLY FORMAT
 
@@ -57,7 +59,8 @@ cross:
 		for m in $(MODULES); do (cd $$m && GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) vet ./...); done; done
 
 kill: ## kill a process at every point of every operation, and look at what is left (ONLY=operation)
-	@cd attack && $(GO) run ./cmd/sweep -only '$(ONLY)'
+	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -only '$(ONLY)'
+	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -mutants -only '$(ONLY)'
 
 model: ## explore the protocols exhaustively, with crashes and stops, and their mutants (ONLY=model)
 	@cd attack && $(GO) run ./cmd/model -only '$(ONLY)'

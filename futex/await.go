@@ -49,10 +49,10 @@ const LeastLead = 100 * time.Nanosecond
 
 const (
 	firstSleep = 20 * time.Millisecond
-	pollEach  = 25 * time.Nanosecond
-	giveUp    = 3 // polls in vain before polling is skipped
-	skipMost  = 6 // … at most 1 << skipMost waits
-	lookEvery = 64
+	pollEach   = 25 * time.Nanosecond
+	giveUp     = 3 // polls in vain before polling is skipped
+	skipMost   = 6 // … at most 1 << skipMost waits
+	lookEvery  = 64
 )
 
 // Await returns nil when c is ready, or the error of ctx or of c.Stop. word is where the waker will call Rouse.

@@ -288,12 +288,13 @@ func (c *Conn[T]) recvPlain(ctx context.Context, r *receiver, wait bool) (v T, e
 }
 
 func (c *Conn[T]) recvEncoded(ctx context.Context, r *receiver, wait bool) (v T, err error) {
-	m, err := r.show(ctx, wait)
+	m, err := r.peek(ctx, wait)
 	if err != nil {
 		return v, err
 	}
 	err = c.codec.Decode(m.Data, &v)
-	return v, errors.Join(err, corrupt(r.c.Ack()))
+	r.c.Take() // also what cannot be decoded: it never will be
+	return v, err
 }
 
 // RecvMany receives into vs as many values as are there, at least one, and returns how many. It waits only for the first.

@@ -93,8 +93,17 @@ func (r *receiver) idle(ctx context.Context, wait bool) error {
 
 // show receives one message in place; it is taken by Ack.
 func (r *receiver) show(ctx context.Context, wait bool) (Message, error) {
+	return r.inPlace(ctx, wait, r.c.TryReceive)
+}
+
+// peek is show for who decodes the message before anyone sees it, and then calls Take.
+func (r *receiver) peek(ctx context.Context, wait bool) (Message, error) {
+	return r.inPlace(ctx, wait, r.c.TryPeek)
+}
+
+func (r *receiver) inPlace(ctx context.Context, wait bool, next func() (ring.Message, error)) (Message, error) {
 	for {
-		m, err := r.c.TryReceive()
+		m, err := next()
 		switch err {
 		case nil:
 			r.shadow.Acquire()

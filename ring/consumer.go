@@ -175,6 +175,23 @@ func (c *Consumer) stream() {
 	c.own.Trust = trust()
 }
 
+// TryPeek shows the next record in place to who copies it before anyone else sees it, and then calls Take: killed in
+// between, it comes again as if nothing had been.
+func (c *Consumer) TryPeek() (Message, error) {
+	if c.leased != 0 {
+		return Message{}, ErrState
+	}
+	rec, err := c.next()
+	if err != nil {
+		return Message{}, err
+	}
+	c.last = rec.n
+	return Message{Data: c.payload(rec.off, rec.n)[:rec.n:rec.n], Redelivered: c.own.Pos < c.again, Big: rec.flags&layout.RecBig != 0}, nil
+}
+
+// Take takes the record that TryPeek has shown.
+func (c *Consumer) Take() { c.take(c.last) }
+
 // TryReceive shows the next record in place. It stays the next one, also for a successor, until Ack; several can be
 // received and are acknowledged together. The memory must not be used after Ack.
 func (c *Consumer) TryReceive() (Message, error) {
@@ -217,15 +234,6 @@ func (c *Consumer) Ack() error {
 	c.advance(pos)
 	c.lag()
 	return nil
-}
-
-// Peek tells the length of the next record without taking it. ErrEmpty.
-func (c *Consumer) Peek() (n int, big bool, err error) {
-	if c.leased != 0 {
-		return 0, false, ErrState
-	}
-	rec, err := c.next()
-	return int(rec.n), rec.flags&layout.RecBig != 0, err
 }
 
 // TryPopFlat takes records of exactly size bytes, back to back into dst, and returns how many: as many as fit and are

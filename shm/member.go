@@ -124,8 +124,17 @@ func (s *space) ring(m Member) {
 // neighbours are the nearest live members by slot, after us (step 1) or before us (step -1), the nearest first.
 func (s *space) neighbours(step int) []Member {
 	found := make([]Member, 0, watchers)
-	for i := 1; i < layout.Slots && len(found) < watchers; i++ {
-		slot := (s.self.Slot()-1+step*i+layout.Slots)%layout.Slots + 1
+	me := s.self.Slot()
+	for slot := me + step; len(found) < watchers; slot += step {
+		switch slot {
+		case 0:
+			slot = layout.Slots
+		case layout.Slots + 1:
+			slot = 1
+		}
+		if slot == me {
+			return found // once around
+		}
 		if w := s.slot(slot); w.State() == layout.SlotLive {
 			found = append(found, layout.MakeMember(slot, w.Gen()))
 		}

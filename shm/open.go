@@ -146,17 +146,23 @@ func Exit() error {
 // open attaches to an existing root or makes one.
 func open(dir, file, name string, o options) (*Space, error) {
 	path := inDir(dir, file)
-	for end := time.Now().Add(retryFor); ; {
+	var end time.Time
+	for {
 		if !o.create {
 			s, err := attachTo(dir, path)
 			switch {
 			case err == nil:
 				return s, nil
+			case errors.Is(err, errRemoved):
+				continue
 			case errors.Is(err, errAgain):
-				if time.Now().After(end) {
-					return nil, fmt.Errorf("%s is being removed by another process: %w", path, ErrBusy)
+				// Another process is in the middle of a few system calls about it, or is stopped there.
+				if end.IsZero() {
+					end = time.Now().Add(retryFor)
+				} else if time.Now().After(end) {
+					return nil, fmt.Errorf("%s is being removed by another process: %w (%w)", path, ErrBusy, err)
 				}
-				time.Sleep(time.Millisecond) // who holds it is in the middle of a few system calls
+				time.Sleep(time.Millisecond)
 				continue
 			case !errors.Is(err, fs.ErrNotExist) || o.attach:
 				return nil, err
@@ -182,8 +188,10 @@ func open(dir, file, name string, o options) (*Space, error) {
 	}
 }
 
-// errAgain: the file was in the hands of a cleaner, or went away; look again.
-var errAgain = errors.New("look again")
+var (
+	errAgain   = errors.New("in the hands of a cleaner")
+	errRemoved = errors.New("left behind, and removed now")
+)
 
 // attachTo attaches to the root at path. fs.ErrNotExist: there is none, or it was left behind and has been removed.
 func attachTo(dir, path string) (*Space, error) {
@@ -257,7 +265,7 @@ func attach(f *os.File, dir, path string) (*space, error) {
 	return s, s.settleIn(f)
 }
 
-// enterRoot takes the place of one who maps f, so that no cleaner takes it away any more. errAgain: look again.
+// enterRoot takes the place of one who maps f, so that no cleaner takes it away any more. errAgain, errRemoved: look again.
 func enterRoot(f *os.File, dir, path string) error {
 	// Does anyone use it? Asking for the write lock disturbs nobody who has a place; others who ask look again.
 	unused, err := tryLock(f, writeLock, layout.LockMapped)
@@ -274,10 +282,11 @@ func enterRoot(f *os.File, dir, path string) error {
 			if _, err := tryLock(f, noLock, layout.LockMapped); err != nil {
 				return err
 			}
-			if _, err := removeIfLeaked(f, dir, path); err != nil {
-				return errors.Join(errAgain, err)
+			removed, err := removeIfLeaked(f, dir, path)
+			if removed {
+				return errRemoved
 			}
-			return errAgain
+			return errors.Join(errAgain, err)
 		}
 	}
 	if ok, err := tryLock(f, readLock, layout.LockMapped); err != nil {

@@ -9,6 +9,29 @@ import (
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
 
+// Settle asks the kernel of every member whether it is dead, settles those that are, and returns how many. Each process
+// does so by event for its neighbours; this is for who wants to be sure now. It costs about half a microsecond a member.
+func (sp *Space) Settle() (int, error) {
+	s, err := sp.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	n := 0
+	for slot := 1; slot <= layout.Slots; slot++ {
+		w := s.slot(slot)
+		m := layout.MakeMember(slot, w.Gen())
+		if w.State() == layout.SlotClean || m == s.self || !s.Dead(m) {
+			continue
+		}
+		if err := s.settle(m); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // settle does what a member that is DEAD or has LEFT can no longer do itself: it takes it out of the sets of all objects,
 // finishes what it was freeing, and gives back what it had not published. Every step is a CAS on a word that names the
 // member or the state that was judged, so any number of processes may settle the same member at once, one that is

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -161,19 +162,29 @@ func (s *space) leave() error {
 // must run after unmapping: before, our own place would refuse it.
 func (s *space) unmap() error {
 	var err error
-	for i := range s.segs {
+	for i := layout.Segments - 1; i >= 0; i-- { // the root last: its lock is what the others are judged by
 		if g := s.segs[i].Swap(nil); g != nil {
 			err = errors.Join(err, g.unmap())
 		}
 	}
-	_, rerr := removeIfLeaked(s.probe, s.dir, *s.path.Load())
-	if errors.Is(rerr, ErrBusy) {
-		rerr = nil // somebody else is removing it
-	}
-	if err = errors.Join(err, rerr, s.probe.Close()); err != nil {
+	if err = errors.Join(err, s.removeIfLast(), s.probe.Close()); err != nil {
 		return fmt.Errorf("shm: leave %v: %w", s, err)
 	}
 	return nil
+}
+
+// removeIfLast removes the Space if nobody uses it any more. Who looks at it in this moment may have found us still there:
+// then it is ours to remove, once that one is gone.
+func (s *space) removeIfLast() error {
+	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
+		_, err := removeIfLeaked(s.probe, s.dir, *s.path.Load())
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		if time.Now().After(end) {
+			return nil // stopped in the middle: the next sweep does it
+		}
+	}
 }
 
 // segment returns the mapped segment i, mapping it if need be. Nil without an error: there is none.

@@ -21,7 +21,11 @@ const (
 	PidFD      Feature = "pidfd"      // poll a child's end: else a thread waits for each child
 )
 
-// All lists every feature.
+// Poller is no kernel feature: the goroutine of each Space that watches others. Without it deaths are found by whoever
+// waits for the dead, or settles on demand. It can be turned off to attack what it would do otherwise.
+const Poller Feature = "poller"
+
+// All lists every feature of the kernel.
 var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD}
 
 var disabled = sync.OnceValue(func() []string {

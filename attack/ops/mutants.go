@@ -1,0 +1,130 @@
+package ops
+
+import "github.com/tandem-ipc/tandem/attack/sweep"
+
+// mutants are changes to the code that the sweep must catch: it would be blind otherwise.
+func mutants() []sweep.Mutant {
+	return []sweep.Mutant{
+		{
+			Name: "spsc: the header before the payload",
+			File: "ring/producer.go",
+			Old: `	if n == 64 {
+		move64(p.at(off+layout.RecHeader), pointer(msg))
+	} else {
+		move(p.at(off+layout.RecHeader), pointer(msg), n)
+	}
+	p.own.Pos = pos + rec
+	p.pushed++
+	fence.StoreRelease(word(p.header(off)), headerOf(pos, n, layout.RecCommit)) // publish
+`,
+			New: `	fence.StoreRelease(word(p.header(off)), headerOf(pos, n, layout.RecCommit))
+	move(p.at(off+layout.RecHeader), pointer(msg), n)
+	p.own.Pos = pos + rec
+	p.pushed++
+`,
+			Only: "^ring/push$",
+		},
+		{
+			Name: "spsc: the next header is not zeroed",
+			File: "ring/producer.go",
+			Old: `	p.setPlain((off+rec)&p.own.Mask, 0)
+	if n == 64 {`,
+			New:  `	if n == 64 {`,
+			Only: "^ring/push-second-lap$",
+		},
+		{
+			Name: "spsc: the first header of a burst first",
+			File: "ring/spsc_unsafe.go",
+			Old:  `	last := unsafe.Add(p, uint64(k-1)*rec)`,
+			New: `	last := unsafe.Add(p, uint64(k-1)*rec)
+	*(*uint64)(p) = h`,
+			Only: "^ring/push-batch$",
+		},
+		{
+			Name: "spsc: what is shown is not noted",
+			File: "ring/consumer.go",
+			Old:  `		fence.StoreRelease(word(&c.ring.Leased), pos)`,
+			New:  `		_ = fence.StoreRelease`,
+			Only: "^ring/(receive|ack)$",
+		},
+		{
+			Name: "heap: a claim without an owner",
+			File: "shm/heap.go",
+			Old:  `	claimed := w.To(layout.Claim, m)`,
+			New:  `	claimed := w.To(layout.Claim, 0)`,
+			Only: "^heap/alloc-run$",
+		},
+		{
+			Name: "heap: the owner before the run is complete",
+			File: "shm/heap.go",
+			Old:  `	for k := g.length(i) - 1; k >= 1; k-- {`,
+			New:  `	for k := 1; k < g.length(i); k++ {`,
+			Only: "^heap/free-run$",
+		},
+		{
+			Name: "heap: followers are freed without a look at the first",
+			File: "shm/heap.go",
+			Old: `		if first.Load() != uint64(w) {
+			return // another one has finished; what we see may already be somebody else's
+		}`,
+			New:  ``,
+			Only: "^space/settle$",
+		},
+		{
+			Name: "names: a name is given up without the NAME lock",
+			File: "shm/clean.go",
+			Old:  `		ok, err := tryLock(s.probe, writeLock, layout.LockName)`,
+			New:  `		ok, err := true, error(nil)`,
+			Only: "^space/unlink$",
+		},
+		{
+			Name: "names: growth is judged without its root",
+			File: "shm/clean.go",
+			Old:  `		if !alive[nonce] {`,
+			New:  `		if true {`,
+			Only: "^space/sweep-beside-the-living$",
+		},
+		{
+			Name: "names: the root goes before its segments",
+			File: "shm/clean.go",
+			Old: `		if err := removeGrowth(dir, nonce); err != nil {
+			return false, err
+		}`,
+			New: `		if err := os.Remove(path); err != nil {
+			return false, err
+		}
+		if err := removeGrowth(dir, nonce); err != nil {
+			return false, err
+		}`,
+			Only: "^space/sweep$",
+		},
+		{
+			Name: "settle: the slot is clean before the rest",
+			File: "shm/settle.go",
+			Old: `	err := errors.Join(
+		s.leaveObjects(m, died),`,
+			New: `	s.slots[m.Slot()].CompareAndSwap(uint64(w), uint64(layout.MakeSlotWord(layout.SlotClean, m.Gen())))
+	err := errors.Join(
+		s.leaveObjects(m, died),`,
+			Only: "^pair/settle-killed-settle-killed$",
+		},
+		{
+			Name: "sets: the word is cleared, and nobody looks again",
+			File: "shm/set.go",
+			Old: `			clearWord(set, mine)
+			held = false // and look again`,
+			New: `			clearWord(set, mine)
+			return false`,
+			Only: "^space/(leave|close-object)$",
+		},
+		{
+			Name: "conn: a block is handed over before the lane names it",
+			File: "pipe/send.go",
+			Old: `	s.lane.lane.Big[k].Store(uint64(b.Ref))
+	s.end.obj.HandOver(b, s.off)`,
+			New: `	s.end.obj.HandOver(b, s.off)
+	s.lane.lane.Big[k].Store(uint64(b.Ref))`,
+			Only: "^conn/send-big$",
+		},
+	}
+}
