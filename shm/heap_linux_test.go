@@ -2,6 +2,7 @@ package shm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -17,25 +18,6 @@ func used(t *testing.T, s *space) (n int) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// checkRuns checks that the followers of every run are the Cont words behind its first unit, without a gap.
-func checkRuns(t *testing.T, s *space) {
-	t.Helper()
-	s.segments(func(g *segment) error {
-		for i := 0; i < g.units; {
-			w := layout.Word(g.entries[i].Word.Load())
-			if w.State() == layout.Cont {
-				t.Errorf("segment %d unit %d: a follower of nothing, %v", g.index, i, w)
-			}
-			if w.State() == layout.Free {
-				i++
-			} else {
-				i += g.length(i)
-			}
-		}
-		return nil
-	})
 }
 
 func TestRandomAllocationsNeverOverlapAndAllComeBack(t *testing.T) {
@@ -88,7 +70,9 @@ func TestRandomAllocationsNeverOverlapAndAllComeBack(t *testing.T) {
 	if n := used(t, sp.s); n != 0 {
 		t.Fatalf("%d blocks are still in use", n)
 	}
-	checkRuns(t, sp.s)
+	if err := sp.Check(); err != nil {
+		t.Error(err)
+	}
 }
 
 // A dead member's blocks come back, whoever and however many settle it.
@@ -154,7 +138,9 @@ func TestManySettleTheSameDeadMember(t *testing.T) {
 		if n := used(t, s); n != 1 {
 			t.Fatalf("round %d: %d blocks in use, want our own", round, n)
 		}
-		checkRuns(t, s)
+		if err := sp.Check(); err != nil {
+			t.Error(err)
+		}
 		s.discard(keep)
 	}
 }
@@ -246,4 +232,74 @@ func BenchmarkAlloc(b *testing.B) {
 			}
 		})
 	}
+}
+
+func TestCheckFindsWhatIsWrong(t *testing.T) {
+	sp := openSpace(t, "check")
+	s := sp.s
+	o := newObject(t, sp)
+	part, err := o.NewPart(9000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sp.Check(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.find(part.Ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	word := &f.entry.Word
+	good := word.Load()
+	follower := &f.g.entries[f.unit+1].Word
+	set := o.Set(0)
+	for name, damage := range map[string]func() (undo func()){
+		"owner is gone": func() func() {
+			word.Store(uint64(layout.Word(good).To(layout.Owned, layout.MakeMember(7, 3))))
+			return nil
+		},
+		"stray part": func() func() {
+			f.entry.Aux.Store(uint64(o.at(laneOffset(0))))
+			word.Store(uint64(layout.Word(good).To(layout.Part, 0)))
+			return nil
+		},
+		"part of nothing": func() func() {
+			f.entry.Aux.Store(uint64(part.Ref))
+			word.Store(uint64(layout.Word(good).To(layout.Part, 0)))
+			return nil
+		},
+		"in passing": func() func() { word.Store(uint64(layout.Word(good).To(layout.Claim, s.self))); return nil },
+		"no start": func() func() {
+			word.Store(uint64(layout.Word(good).Freed()))
+			return nil
+		},
+		"a gap": func() func() {
+			was := follower.Load()
+			follower.Store(uint64(layout.Word(was).Freed()))
+			return func() { follower.Store(was) }
+		},
+		"nobody holds it": func() func() {
+			was := set.Word[0].Load()
+			set.Word[0].Store(0)
+			return func() { set.Word[0].Store(was) }
+		},
+		"over": func() func() {
+			was := set.State.Load()
+			set.State.Store(uint64(layout.MakeSetState(layout.SetClosed, 0, 1)))
+			return func() { set.State.Store(was) }
+		},
+	} {
+		undo := damage()
+		if err := sp.Check(); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+		word.Store(good)
+		if undo != nil {
+			undo()
+		}
+	}
+	if err := sp.Check(); err != nil {
+		t.Fatal(err)
+	}
+	o.Discard(part)
 }

@@ -18,6 +18,7 @@ type slab struct {
 	start   int64
 	first   uint32
 	block   uint32
+	units   int
 	entries []layout.Entry
 }
 
@@ -72,7 +73,7 @@ func (s *space) slabAt(g *segment, i int) (*slab, error) {
 		int64(first)+int64(count)*int64(block) > int64(units)<<g.shift {
 		return nil, fmt.Errorf("slab at unit %d of segment %d of %v: %w", i, g.index, s, ErrCorrupt)
 	}
-	return &slab{g: g, start: start, first: first, block: block,
+	return &slab{g: g, start: start, first: first, block: block, units: int(units),
 		entries: views[layout.Entry](g.mem, start+layout.SlabHead, int(count))}, nil
 }
 

@@ -160,7 +160,7 @@ func connWorld(sent, size int) func(*sweep.World) error {
 		if err != nil {
 			return err
 		}
-		o, err := sp.NewObject(spec(64))
+		o, err := sp.NewObject(spec(512))
 		if err != nil {
 			return err
 		}
@@ -175,11 +175,26 @@ func connWorld(sent, size int) func(*sweep.World) error {
 		if _, err := sp.Settle(); err != nil {
 			return err
 		}
-		return note(w, sp, n)
+		if err := note(w, sp, n); err != nil {
+			return err
+		}
+		// One more dead member, for others to settle in the middle of the operation.
+		if h, err = w.Start("passer-by"); err == nil {
+			h.Kill()
+		}
+		return err
 	}
 }
 
 var connHelpers = map[string]func(*sweep.HelperEnv) error{
+	"passer-by": func(h *sweep.HelperEnv) error {
+		quiet()
+		if _, err := attach(); err != nil {
+			return err
+		}
+		h.Ready()
+		select {}
+	},
 	"sender": func(h *sweep.HelperEnv) error {
 		a, err := openEnd(h.Env, 0)
 		if err != nil {
@@ -276,6 +291,16 @@ func connBeside(s *sweep.SurvivorEnv) error {
 	return leave(exchange(sp))
 }
 
+// settleBeside settles the passer-by and uses the memory there is.
+func settleBeside(s *sweep.SurvivorEnv, o *shm.Object) error {
+	sp, err := attach()
+	if err != nil {
+		return err
+	}
+	_, err = sp.Settle()
+	return errors.Join(err, squat(o), sp.Close())
+}
+
 func exchange(sp *shm.Space) error {
 	a, b, err := pipe.New[[]byte](pipe.In(sp), pipe.Capacity(capacity))
 	if err != nil {
@@ -312,7 +337,7 @@ func receiveBeside(s *sweep.SurvivorEnv) error {
 		return err
 	}
 	o.Data[0] = byte(last)
-	return errors.Join(b.Close(), o.Close(), connBeside(s))
+	return errors.Join(settleBeside(s, o), b.Close(), o.Close(), connBeside(s))
 }
 
 // sendBeside sends to a receiver that stands somewhere in the middle.
@@ -329,7 +354,7 @@ func sendBeside(s *sweep.SurvivorEnv) error {
 		return err
 	}
 	o.Data[0] = 1
-	return errors.Join(a.Close(), o.Close(), connBeside(s))
+	return errors.Join(settleBeside(s, o), a.Close(), o.Close(), connBeside(s))
 }
 
 // afterSend: what was committed is there, in order, and a successor goes on.
@@ -365,7 +390,8 @@ func afterSend(sent, size int) func(*sweep.SurvivorEnv) error {
 		case last != sent && last != sent+1, s.Journal.Returned() && last != sent+1:
 			return fmt.Errorf("the last message is %d of %d (returned: %v)", last, sent+1, s.Journal.Returned())
 		}
-		return afterConn(s, errors.Join(a.Close(), b.Close(), o.Close()))
+		more, err := undisturbed(o)
+		return afterConn(s, more, errors.Join(err, a.Close(), b.Close(), o.Close()))
 	}
 }
 
@@ -394,12 +420,13 @@ func afterReceive(size int, took func(returned bool, first, marked int) error) f
 		if err == nil {
 			err = took(s.Journal.Returned(), all[0], marked)
 		}
-		return afterConn(s, errors.Join(err, b.Close(), o.Close()))
+		more, uerr := undisturbed(o)
+		return afterConn(s, more, errors.Join(err, uerr, b.Close(), o.Close()))
 	}
 }
 
 // afterConn checks what the dead have left in the Space. A direction keeps its blocks for large messages: up to eight.
-func afterConn(s *sweep.SurvivorEnv, err error) error {
+func afterConn(s *sweep.SurvivorEnv, more int64, err error) error {
 	if err != nil {
 		return err
 	}
@@ -418,7 +445,7 @@ func afterConn(s *sweep.SurvivorEnv, err error) error {
 	if err != nil {
 		return err
 	}
-	if kept := st.Used - n.Used; kept < 0 || kept > layout.Bigs*4096 {
+	if kept := st.Used - n.Used - more; kept < 0 || kept > layout.Bigs*4096 {
 		return fmt.Errorf("%d bytes more than before are in use", kept)
 	}
 	n.Used = st.Used

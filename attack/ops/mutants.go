@@ -55,7 +55,7 @@ func mutants() []sweep.Mutant {
 			Only: "^heap/alloc-run$",
 		},
 		{
-			Name: "heap: the owner before the run is complete",
+			Name: "heap: a run is given back from its start",
 			File: "shm/heap.go",
 			Old:  `	for k := g.length(i) - 1; k >= 1; k-- {`,
 			New:  `	for k := 1; k < g.length(i); k++ {`,
@@ -85,20 +85,6 @@ func mutants() []sweep.Mutant {
 			Only: "^space/sweep-beside-the-living$",
 		},
 		{
-			Name: "names: the root goes before its segments",
-			File: "shm/clean.go",
-			Old: `		if err := removeGrowth(dir, nonce); err != nil {
-			return false, err
-		}`,
-			New: `		if err := os.Remove(path); err != nil {
-			return false, err
-		}
-		if err := removeGrowth(dir, nonce); err != nil {
-			return false, err
-		}`,
-			Only: "^space/sweep$",
-		},
-		{
 			Name: "settle: the slot is clean before the rest",
 			File: "shm/settle.go",
 			Old: `	err := errors.Join(
@@ -115,7 +101,7 @@ func mutants() []sweep.Mutant {
 			held = false // and look again`,
 			New: `			clearWord(set, mine)
 			return false`,
-			Only: "^space/(leave|close-object)$",
+			Only: "^pair/close-stopped-close-killed$",
 		},
 		{
 			Name: "conn: a block is handed over before the lane names it",

@@ -11,6 +11,8 @@
 package ops
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,6 +104,9 @@ func clean(sp *shm.Space, n notes, more int64) error {
 	if grown := count(".g."); grown != st.Segments-1 {
 		bad = append(bad, fmt.Errorf("%d files of grown segments, the Space knows %d", grown, st.Segments-1))
 	}
+	if err := sp.Check(); err != nil {
+		bad = append(bad, err)
+	}
 	if born := count(".t."); born != 0 {
 		bad = append(bad, fmt.Errorf("%d files that were never born", born))
 	}
@@ -155,6 +160,43 @@ func fill(b []byte, c byte) {
 // spec is an object with one set and some data.
 func spec(data int64) shm.Spec {
 	return shm.Spec{Kind: layout.KindConn, Header: layout.SizeConn, Sets: 1, Data: data}
+}
+
+// squat takes blocks and leaves them with a living object, full of a pattern: memory that somebody else may wrongly believe
+// to be his. The object's data, from 8 on, says which.
+func squat(o *shm.Object) error {
+	for i := range squats {
+		b, err := o.NewPart([]int64{40, 1500, 9000, 30_000}[i%4])
+		if err != nil {
+			return err
+		}
+		fill(b.Bytes, byte(i+1))
+		o.HandOver(b, 0)
+		binary.LittleEndian.PutUint64(o.Data[8+8*i:], uint64(b.Ref))
+	}
+	return nil
+}
+
+const squats = 40
+
+// undisturbed checks what squat has left, and tells how much memory it is. Without a squatter there is nothing.
+func undisturbed(o *shm.Object) (int64, error) {
+	total := int64(0)
+	for i := range squats {
+		r := shm.Ref(binary.LittleEndian.Uint64(o.Data[8+8*i:]))
+		if r == 0 {
+			break
+		}
+		b, err := o.Part(r, 0)
+		if err != nil {
+			return 0, fmt.Errorf("block %d: %w", i, err)
+		}
+		if bytes.Count(b, []byte{byte(i + 1)}) != len(b) {
+			return 0, fmt.Errorf("block %d has two owners", i)
+		}
+		total += int64(len(b))
+	}
+	return total, nil
 }
 
 // leave closes what a process has; what is left then is a leak.

@@ -204,6 +204,32 @@ func spaceOps() []sweep.Op {
 			After:   tidy,
 		},
 		{
+			// Two processes hold an object that nobody else holds, and both let go of it.
+			Name:    "space/close-shared",
+			World:   withAnOrphan,
+			Helpers: helpers,
+			Victim: func(v *sweep.VictimEnv) (func() error, error) {
+				quiet()
+				n, err := read(v.Env)
+				if err != nil {
+					return nil, err
+				}
+				h, err := handle(n, 1)
+				if err != nil {
+					return nil, err
+				}
+				o, err := h.Open(layout.KindConn)
+				if err != nil {
+					return nil, err
+				}
+				v.Defer(exit)
+				return o.Close, nil
+			},
+			Others:  openAndUse,
+			Recover: attachClean,
+			After:   tidy,
+		},
+		{
 			Name:  "space/bind",
 			World: inhabited,
 			Victim: func(v *sweep.VictimEnv) (func() error, error) {
@@ -336,6 +362,33 @@ var helpers = map[string]func(*sweep.HelperEnv) error{
 		h.Ready()
 		select {}
 	},
+	// maker makes an object for others, and tells where it is by World's object.
+	"maker": func(h *sweep.HelperEnv) error {
+		quiet()
+		sp, err := attach()
+		if err != nil {
+			return err
+		}
+		o, err := sp.NewObject(spec(6000))
+		if err != nil {
+			return err
+		}
+		n, err := read(h.Env)
+		if err != nil {
+			return err
+		}
+		theirs, err := handle(n, 0)
+		if err != nil {
+			return err
+		}
+		note, err := theirs.Open(layout.KindConn)
+		if err != nil {
+			return err
+		}
+		copy(note.Data, o.Handle().String())
+		h.Ready()
+		select {}
+	},
 	// holder has something of everything that can be left behind.
 	"holder": func(h *sweep.HelperEnv) error {
 		quiet()
@@ -407,6 +460,28 @@ func withTheDead(w *sweep.World) error {
 		return err
 	}
 	h.Kill()
+	return nil
+}
+
+// withAnOrphan is a living Space with an object whose maker was killed and not settled: it lives until somebody looks.
+func withAnOrphan(w *sweep.World) error {
+	if err := inhabited(w); err != nil {
+		return err
+	}
+	n, err := read(w.Env)
+	if err != nil {
+		return err
+	}
+	h, err := w.Start("maker")
+	if err != nil {
+		return err
+	}
+	h.Kill()
+	o := w.Keep.(*shm.Object)
+	text, _, _ := bytes.Cut(o.Data, []byte{0})
+	n.Handles = append(n.Handles, string(text))
+	clear(o.Data)
+	n.write(w)
 	return nil
 }
 
@@ -595,14 +670,8 @@ func settleToo(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	for i := range 40 {
-		b, err := o.NewPart([]int64{40, 1500, 9000, 30_000}[i%4])
-		if err != nil {
-			return err
-		}
-		fill(b.Bytes, byte(i+1))
-		o.HandOver(b, 0)
-		binary.LittleEndian.PutUint64(o.Data[8*i:], uint64(b.Ref))
+	if err := squat(o); err != nil {
+		return err
 	}
 	return leave(o.Close())
 }
@@ -618,29 +687,17 @@ func afterSettle(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	more := int64(0)
-	if s.OthersRan {
-		h, err := handle(n, 0)
-		if err != nil {
-			return err
-		}
-		o, err := h.Open(layout.KindConn)
-		if err != nil {
-			return err
-		}
-		for i := range 40 {
-			b, err := o.Part(shm.Ref(binary.LittleEndian.Uint64(o.Data[8*i:])), 0)
-			if err != nil {
-				return fmt.Errorf("block %d: %w", i, err)
-			}
-			if bytes.Count(b, []byte{byte(i + 1)}) != len(b) {
-				return fmt.Errorf("block %d has two owners", i)
-			}
-			more += int64(len(b))
-		}
-		if err := o.Close(); err != nil {
-			return err
-		}
+	h, err := handle(n, 0)
+	if err != nil {
+		return err
+	}
+	o, err := h.Open(layout.KindConn)
+	if err != nil {
+		return err
+	}
+	more, err := undisturbed(o)
+	if err := errors.Join(err, o.Close()); err != nil {
+		return err
 	}
 	return leave(errors.Join(clean(sp, n, more), busy(sp)))
 }

@@ -1,0 +1,82 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// Check looks whether the Space is as it should be when nobody is in the middle of anything and all dead are settled:
+// every unit belongs to a block or is free, every part to an object that exists, every object to somebody. While others
+// are at work it may report what is only passing. The error joins all findings; each matches ErrCorrupt.
+func (sp *Space) Check() error {
+	s, err := sp.enter()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	var bad []error
+	report := func(format string, args ...any) {
+		bad = append(bad, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrCorrupt))
+	}
+	err = s.segments(func(g *segment) error {
+		for i := 0; i < g.units; {
+			w := layout.Word(g.entries[i].Word.Load())
+			n := 1
+			switch w.State() {
+			case layout.Free:
+			case layout.Cont:
+				report("segment %d unit %d follows nothing: %v", g.index, i, w)
+			case layout.Slab:
+				n = g.length(i)
+				if b, err := s.slabAt(g, i); err != nil {
+					bad = append(bad, err)
+				} else if n != b.units {
+					report("slab at unit %d of segment %d has %d units, its run %d", i, g.index, b.units, n)
+				}
+			default:
+				n = g.length(i)
+			}
+			i += n
+		}
+		return nil
+	})
+	err = errors.Join(err, s.blocks(func(f found, w layout.Word) error {
+		at := s.refOf(f)
+		switch w.State() {
+		case layout.Claim, layout.Freeing:
+			report("block %v is in passing: %v", at, w)
+		case layout.Owned:
+			if m := w.Member(); !m.Valid() || s.slot(m.Slot()) != layout.MakeSlotWord(layout.SlotLive, m.Gen()) {
+				report("block %v belongs to %v, who is not here", at, m)
+			}
+		case layout.Part:
+			if owner := Ref(f.entry.Aux.Load()); owner != 0 {
+				if _, _, ok := s.headerAt(owner); !ok || s.strayPart(f) {
+					report("block %v is a part of %v, which does not know it", at, owner)
+				}
+			}
+		}
+		return nil
+	}))
+	err = errors.Join(err, s.objects(func(r Ref, _ *layout.Entry, w layout.Word, header []byte) error {
+		open := false
+		for i := range int(view[layout.Object](header, 0).Sets) {
+			if at := layout.SizeObject + i*layout.SizeSet; at+layout.SizeSet <= len(header) {
+				set := view[layout.Set](header, int64(at))
+				held := heldBy(set, 0, w.Seq())
+				isOpen := layout.SetState(set.State.Load()).Phase() == layout.SetOpen
+				open = open || isOpen
+				if isOpen != held {
+					report("set %d of object %v is open: %v, held: %v", i, r, isOpen, held)
+				}
+			}
+		}
+		if !open {
+			report("object %v is nobody's", r)
+		}
+		return nil
+	}))
+	return errors.Join(append(bad, err)...)
+}
