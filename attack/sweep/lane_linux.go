@@ -81,7 +81,7 @@ func (r *runner) spread(ctx context.Context, jobs []job, each func(done) (goOn b
 				start := time.Now()
 				for range tries {
 					d.outcome = l.run(ctx, jobs[i])
-					if d.outcome.result != missed || ctx.Err() != nil {
+					if d.outcome.result != missed || jobs[i].stopped != nil || ctx.Err() != nil {
 						break
 					}
 				}

@@ -73,24 +73,27 @@ func (t *trial) stop() error {
 	return t.recover(true)
 }
 
-// beside kills A while B stands stopped.
+// beside kills A while B stands stopped. One that goes another way because of the other one stands at its end instead:
+// that is a trial too, and judged.
 func (t *trial) beside() error {
 	b, err := t.start(t.job.stopped.op, 1)
 	if err != nil {
 		return err
 	}
-	if err := t.reach(b, &t.job.stopped.point, 1, reachLimit); err != nil {
+	a, err := t.start(t.job.victim, 0) // before B goes on: each has what the other is about to change
+	if err != nil {
 		return err
+	}
+	errB := t.reach(b, &t.job.stopped.point, 1, reachLimit)
+	if errB != nil && !errors.Is(errB, trace.ErrNotReached) {
+		return errB
 	}
 	if err := t.freeze(b); err != nil {
 		return err
 	}
-	a, err := t.start(t.job.victim, 0)
-	if err != nil {
-		return err
-	}
-	if err := t.reach(a, &t.job.point, 0, t.job.op.limit()); err != nil {
-		return err
+	errA := t.reach(a, &t.job.point, 0, t.job.op.limit())
+	if errA != nil && !errors.Is(errA, trace.ErrNotReached) {
+		return errA
 	}
 	a.Kill()
 	if t.job.op.Others != nil {
@@ -101,7 +104,10 @@ func (t *trial) beside() error {
 	if err := t.thaw(b); err != nil {
 		return err
 	}
-	return t.recover(t.job.op.Others != nil)
+	if err := t.recover(t.job.op.Others != nil); err != nil {
+		return err
+	}
+	return errors.Join(errB, errA)
 }
 
 // sequel kills B after A was killed.
@@ -203,13 +209,18 @@ func role(name string, err error) error {
 }
 
 // record makes a recording of the job's victim and, if it is to, judges the world after it. In a pair the dead one is
-// dead.
+// dead, and the stopped one stands at its beginning.
 func (l *lane) record(ctx context.Context, j job, judge bool) (rec *trace.Recording, out outcome) {
 	out = l.with(ctx, j, func(t *trial) error {
 		journal := 0
 		if t.job.dead != nil {
 			journal = 1
 			if err := t.prelude(); err != nil {
+				return err
+			}
+		}
+		if t.job.stopped != nil {
+			if _, err := t.start(t.job.stopped.op, 1); err != nil {
 				return err
 			}
 		}

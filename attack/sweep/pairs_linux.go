@@ -27,7 +27,11 @@ func (r *runner) sweepPair(ctx context.Context, p *Pair, rep *OpReport) {
 		r.trials(ctx, rep, []job{r.pairJob(op, p, a, b)})
 		return
 	}
-	as := r.points(ctx, rep, job{op: op, victim: p.A, mode: Plain, point: trace.AtEnd}, false)
+	first := job{op: op, victim: p.A, mode: Plain, point: trace.AtEnd}
+	if !p.Sequel {
+		first.stopped = &strike{p.B, trace.AtBegin}
+	}
+	as := r.points(ctx, rep, first, false)
 	if as == nil {
 		return
 	}
@@ -46,7 +50,7 @@ func (r *runner) sweepPair(ctx context.Context, p *Pair, rep *OpReport) {
 		fmt.Fprintf(r.o.Out, "%s: %d of %d deaths of %s, %d pairs of points with what %s does after each\n",
 			p.Name, len(deaths), len(as), p.A, len(jobs), p.B)
 	} else {
-		bs := r.points(ctx, rep, job{op: op, victim: p.B, mode: Plain, point: trace.AtEnd}, false)
+		bs := r.points(ctx, rep, job{op: op, victim: p.B, mode: Plain, point: trace.AtEnd, stopped: &strike{p.A, trace.AtBegin}}, false)
 		if bs == nil {
 			return
 		}

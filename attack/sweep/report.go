@@ -84,7 +84,7 @@ func (r *Report) Write(w io.Writer) {
 	tw.Flush()
 	for _, op := range r.Ops {
 		for i, m := range op.Missed {
-			if i == 5 {
+			if i == 2 {
 				fmt.Fprintf(w, "missed in %s: … and %d more\n", op.Name, len(op.Missed)-i)
 				break
 			}

@@ -38,8 +38,9 @@ type Pair struct {
 	Name string
 	A, B string // names of Ops
 
-	// After: A is killed first, then B begins, and is killed too. Otherwise B is stopped first, then A begins and is
-	// killed, Others run, B runs on and must finish its operation, and Recover judges.
+	// Sequel: A is killed first, then B begins, and is killed too. Otherwise both are prepared, B is stopped, A is killed,
+	// Others run, B runs on and must finish its operation, and Recover judges. A point that one does not come to because
+	// of the other counts as missed, but what came of it is judged as well.
 	Sequel bool
 
 	World   func(w *World) error
