@@ -38,8 +38,7 @@
 /* Slot word: state:4 | died:1 | zero:5 | gen:20 << 10 | zero. Written by the attacher (who holds the slot's lock) and by reapers. */
 #define TD_SLOT_CLEAN 0 /* nobody; gen is the last one used, died tells how it ended */
 #define TD_SLOT_LIVE 1
-#define TD_SLOT_LEFT 2 /* has promised to store nothing more; counts as dead for ownership */
-#define TD_SLOT_DEAD 3 /* proven; being reaped by whoever helps */
+#define TD_SLOT_DEAD 2 /* proven; being settled by whoever helps. Who leaves settles itself and goes from LIVE to CLEAN */
 #define TD_SLOT_STATE_BITS 4
 #define TD_SLOT_DIED_BIT 4
 #define TD_SLOT_GEN_SHIFT 10
@@ -186,7 +185,7 @@ struct td_object {          /* first bytes of every object header; written befor
  * whoever joins and continues over the lives of the memory.
  */
 #define TD_HOLDS 63
-#define TD_SET_OPEN 0
+#define TD_SET_OPEN 0   /* member tells who went last, if it died */
 #define TD_SET_CLOSED 1 /* the last holder left */
 #define TD_SET_DIED 2   /* the last holder died; member tells who */
 

@@ -3,6 +3,7 @@ package pipe
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/tandem-ipc/tandem/internal/fence"
@@ -42,12 +43,15 @@ func (s *sender) ready() error {
 	if err != nil {
 		return corrupt(err)
 	}
+	if err := s.findBlocks(); err != nil {
+		return err // the role stays ours, to try again
+	}
 	s.p = p
-	return s.findBlocks()
+	return nil
 }
 
 // findBlocks learns what blocks the lane has, and which of them are under way, from the lane and the ring: they may be a
-// predecessor's.
+// predecessor's. A place that names no part of this lane is what a predecessor left that was killed in newBlock.
 func (s *sender) findBlocks() error {
 	s.big = [layout.Bigs]bigBlock{}
 	for k := range s.big {
@@ -56,12 +60,14 @@ func (s *sender) findBlocks() error {
 			continue
 		}
 		mem, err := s.end.obj.Part(r, s.off)
-		if err != nil {
-			// Named, but never handed over: its maker died in between, and it has gone back.
+		switch {
+		case err == nil:
+			s.big[k].mem = mem
+		case errors.Is(err, shm.ErrNoPart):
 			s.lane.lane.Big[k].Store(0)
-			continue
+		default:
+			return err // it cannot be mapped, say: a message under way may lie in it
 		}
-		s.big[k].mem = mem
 	}
 	return corrupt(s.ring.Pending(func(after uint64, m ring.Message) {
 		for k := range s.big {
@@ -183,8 +189,9 @@ func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 	}
 }
 
-// newBlock puts a block of n bytes into place k. The lane names it before it is handed over: killed in between, the block
-// is still ours and returns, and a successor finds a name without a block.
+// newBlock puts a block of n bytes into place k. The old one is given back before the lane stops naming it, and the lane
+// names the new one before it is handed over: a part of the lane is named at every instant. Killed in between, what was
+// not handed over returns, and a successor finds a name without a block.
 func (s *sender) newBlock(k, n int) error {
 	if err := s.freeBlock(k); err != nil {
 		return err
@@ -199,16 +206,17 @@ func (s *sender) newBlock(k, n int) error {
 	return nil
 }
 
-// freeBlock gives the block in place k back. Unnamed first: killed in between, it is collected because the lane does not
-// name it.
+// freeBlock gives the block in place k back.
 func (s *sender) freeBlock(k int) error {
 	if s.big[k].mem == nil {
 		return nil
 	}
-	r := shm.Ref(s.lane.lane.Big[k].Load())
+	if err := s.end.obj.FreePart(shm.Ref(s.lane.lane.Big[k].Load()), s.off); err != nil {
+		return err
+	}
 	s.lane.lane.Big[k].Store(0)
 	s.big[k] = bigBlock{}
-	return s.end.obj.FreePart(r, s.off)
+	return nil
 }
 
 // sendMany commits n messages of size bytes each, back to back in b, and returns how many.

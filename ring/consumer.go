@@ -217,8 +217,11 @@ func (c *Consumer) TryReceive() (Message, error) {
 			continue
 		}
 		c.leased = pos
-		// Before the user sees it: from now on a successor must mark it.
-		fence.StoreRelease(word(&c.ring.Leased), pos)
+		// Before the user sees it: from now on a successor must mark it. Never back: who was here before us may have been
+		// shown more.
+		if pos > c.again {
+			fence.StoreRelease(word(&c.ring.Leased), pos)
+		}
 		c.popped++
 		return Message{Data: c.payload(rec.off, rec.n)[:rec.n:rec.n], Redelivered: at < c.again, Big: rec.flags&layout.RecBig != 0}, nil
 	}

@@ -65,7 +65,7 @@ func (sp *Space) Check() error {
 		for i := range int(view[layout.Object](header, 0).Sets) {
 			if at := layout.SizeObject + i*layout.SizeSet; at+layout.SizeSet <= len(header) {
 				set := view[layout.Set](header, int64(at))
-				held := heldBy(set, 0, w.Seq())
+				_, held := look(set, 0, w.Seq())
 				isOpen := layout.SetState(set.State.Load()).Phase() == layout.SetOpen
 				open = open || isOpen
 				if isOpen != held {
@@ -79,4 +79,67 @@ func (sp *Space) Check() error {
 		return nil
 	}))
 	return errors.Join(append(bad, err)...)
+}
+
+// strayPart tells whether f is the part of a lane that does not name it.
+func (s *space) strayPart(f found) bool {
+	at := Ref(f.entry.Aux.Load())
+	header, off, ok := s.headerAt(at)
+	if !ok || off == 0 {
+		return false // the data of an object goes with the object
+	}
+	if view[layout.Object](header, 0).Kind != layout.KindConn || len(header) < layout.SizeConn {
+		return false
+	}
+	c := view[layout.Conn](header, 0)
+	for i := range c.Lane {
+		if off != laneOffset(i) {
+			continue
+		}
+		mine := s.refOf(f)
+		for k := range c.Lane[i].Big {
+			if Ref(c.Lane[i].Big[k].Load()) == mine {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func laneOffset(i int) int64 { return layout.SizeObject + 2*layout.SizeSet + int64(i)*layout.SizeLane }
+
+// refOf is the Ref of a found block.
+func (s *space) refOf(f found) Ref {
+	base := &f.g.mem[0]
+	return layout.MakeRef(f.g.index, offsetIn(base, f.bytes))
+}
+
+// headerAt finds the object header that a ref points into, and how far.
+func (s *space) headerAt(at Ref) (header []byte, off int64, ok bool) {
+	g, err := s.segment(at.Segment())
+	if err != nil || g == nil {
+		return nil, 0, false
+	}
+	i, ok := g.unitOf(at.Offset())
+	if !ok {
+		return nil, 0, false
+	}
+	if w := layout.Word(g.entries[i].Word.Load()); w.State() == layout.Cont {
+		if i -= w.A(); i < 0 {
+			return nil, 0, false
+		}
+	}
+	if w := layout.Word(g.entries[i].Word.Load()); w.State() != layout.Slab || w.A() < layout.ClassObject {
+		return nil, 0, false
+	}
+	b, err := s.slabAt(g, i)
+	if err != nil || at.Offset() < b.at(0) {
+		return nil, 0, false
+	}
+	k := int((at.Offset() - b.at(0)) / int64(b.block))
+	if k >= len(b.entries) || layout.Word(b.entries[k].Word.Load()).State() != layout.Shared {
+		return nil, 0, false
+	}
+	return b.bytes(k), at.Offset() - b.at(k), true
 }

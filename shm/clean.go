@@ -63,6 +63,20 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 	return true, ignoreMissing(os.Remove(path))
 }
 
+// removeIfLast removes the Space whose root is f if nobody uses it any more, for who has just left. Who looks at it in this
+// moment may have found us still there: then it is ours to remove, once that one is gone.
+func removeIfLast(f *os.File, dir, path string) error {
+	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
+		_, err := removeIfLeaked(f, dir, path)
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		if time.Now().After(end) {
+			return nil // stopped in the middle: the next sweep does it
+		}
+	}
+}
+
 // nameOf finds under which of its possible names an inode is.
 func nameOf(id fileID, paths ...string) (string, bool) {
 	for _, p := range paths {

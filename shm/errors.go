@@ -42,6 +42,9 @@ var (
 	// ErrName is returned for a name that cannot be one.
 	ErrName error = &sentinel{"not a valid name", fs.ErrInvalid}
 
+	// ErrNoPart is returned by Part where there is no part of that place. It matches ErrCorrupt: only its maker may meet it.
+	ErrNoPart error = &sentinel{"no such part", ErrCorrupt}
+
 	// ErrKind is returned when a Handle names an object of another kind than the one asked for.
 	ErrKind = errors.New("another kind of object")
 )

@@ -183,6 +183,9 @@ func (g *segment) zero(i int) int {
 	return n
 }
 
+// errNoBlock: a Ref leads to no block of the heap.
+var errNoBlock = fmt.Errorf("%w: no block", ErrCorrupt)
+
 // found is where a Ref leads: an entry, and the memory it describes.
 type found struct {
 	g     *segment
@@ -194,7 +197,7 @@ type found struct {
 // find follows a Ref that may come from anywhere. It says what is there now, not that it stays.
 func (s *space) find(r Ref) (found, error) {
 	bad := func(why string) (found, error) {
-		return found{}, fmt.Errorf("ref %v of %v: %s: %w", r, s, why, ErrCorrupt)
+		return found{}, fmt.Errorf("ref %v of %v: %s: %w", r, s, why, errNoBlock)
 	}
 	g, err := s.segment(r.Segment())
 	if err != nil {

@@ -125,10 +125,7 @@ func (s *space) openObject(h Handle) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	same := func() bool {
-		w := layout.Word(f.entry.Word.Load())
-		return w.State() == layout.Shared && w.Seq() == h.Seq
-	}
+	same := func() bool { return isShared(f.entry, h.Seq) }
 	if !same() || f.unit >= 0 || len(f.bytes) < layout.SizeObject {
 		return nil, ErrGone
 	}
@@ -147,7 +144,7 @@ func (s *space) openObject(h Handle) (*Object, error) {
 		return nil, fmt.Errorf("object with %d sets, set %d wanted: %w", sets, h.Set, ErrCorrupt)
 	}
 	o := &Object{s: s, ref: h.Ref, seq: h.Seq, entry: f.entry, set: h.Set, Header: f.bytes, Type: typ}
-	if err := o.join(same); err != nil {
+	if err := o.join(); err != nil {
 		return nil, err
 	}
 	// We hold it: it stays.
@@ -195,8 +192,8 @@ func (o *Object) Close() error {
 	return errors.Join(o.leave(), o.s.release())
 }
 
-// join makes this process a holder; same tells whether the object still is the one that was meant.
-func (o *Object) join(same func() bool) error {
+// join makes this process a holder, if the object still is the one that was meant.
+func (o *Object) join() error {
 	key := LocalKey{o.ref, o.seq, o.set}
 	o.s.holding.Lock()
 	defer o.s.holding.Unlock()
@@ -204,7 +201,7 @@ func (o *Object) join(same func() bool) error {
 		if err := joinSet(o.Set(o.set), o.s.self, o.seq); err != nil {
 			return err
 		}
-		if !same() {
+		if !o.same() {
 			clearWord(o.Set(o.set), layout.HoldWord(o.s.self, o.seq))
 			return ErrGone
 		}
@@ -228,21 +225,33 @@ func (o *Object) leave() error {
 			err = errors.Join(err, o.s.settle(m))
 		}
 	}
-	if leaveSet(o.Set(o.set), o.s.self, o.seq, false) {
+	if leaveSet(o.Set(o.set), o.s.self, o.seq, false, o.same) {
 		o.s.rouse(o.Header, o.Data)
-		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header, o.s.self))
+		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header))
 	}
 	return err
 }
 
-// freeIfOver frees an object whose sets are all over, on behalf of by.
-func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte, by Member) error {
+// same tells whether the place still holds this object. Who holds it need not ask.
+func (o *Object) same() bool { return isShared(o.entry, o.seq) }
+
+func isShared(e *layout.Entry, seq uint32) bool {
+	w := layout.Word(e.Word.Load())
+	return w.State() == layout.Shared && w.Seq() == seq
+}
+
+// freeIfOver frees an object whose sets are all over. It does so in its own name, even where it settles a dead member: that
+// one may be settled by another meanwhile, and then nobody would finish what was begun in its name.
+func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte) error {
 	w := layout.Word(e.Word.Load())
 	if w.State() != layout.Shared {
 		return nil
 	}
 	sets := int(view[layout.Object](header, 0).Sets)
 	if sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(header) {
+		if e.Word.Load() != uint64(w) {
+			return nil // it has become another object while we looked
+		}
 		return fmt.Errorf("object %v of %v with %d sets: %w", r, s, sets, ErrCorrupt)
 	}
 	for i := range sets {
@@ -252,7 +261,7 @@ func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte, by Member) err
 		}
 	}
 	// Over is over: nobody can join any more, so w can only have been freed by another one meanwhile.
-	freeing := w.To(layout.Freeing, by)
+	freeing := w.To(layout.Freeing, s.self)
 	if !e.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
 		return nil
 	}

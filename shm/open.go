@@ -246,6 +246,15 @@ func attach(f *os.File, dir, path string) (*space, error) {
 	if err := enterRoot(f, dir, path); err != nil {
 		return nil, err
 	}
+	s, err := becomeMember(f, h, dir, path)
+	if err != nil {
+		return nil, errors.Join(err, giveUp(f, dir, path))
+	}
+	return s, s.settleIn(f)
+}
+
+// becomeMember maps the root f, whose header h was checked and in which we have a place, and finds a slot.
+func becomeMember(f *os.File, h layout.SegmentHeader, dir, path string) (*space, error) {
 	probe, err := reopen(f, path)
 	if err != nil {
 		return nil, err
@@ -262,26 +271,25 @@ func attach(f *os.File, dir, path string) (*space, error) {
 	if err := s.admit(f); err != nil {
 		return nil, errors.Join(err, g.unmap(), probe.Close())
 	}
-	return s, s.settleIn(f)
+	return s, nil
 }
 
 // enterRoot takes the place of one who maps f, so that no cleaner takes it away any more. errAgain, errRemoved: look again.
+// It asks before: a Space that was left behind is removed, not revived, for what it held belongs to nobody.
 func enterRoot(f *os.File, dir, path string) error {
-	// Does anyone use it? Asking for the write lock disturbs nobody who has a place; others who ask look again.
-	unused, err := tryLock(f, writeLock, layout.LockMapped)
+	held, err := whoLocks(f, layout.LockMapped)
 	if err != nil {
 		return err
 	}
-	if unused {
+	switch held {
+	case writeLock:
+		return errAgain // in the hands of a cleaner
+	case noLock:
 		kept, err := keeps(f)
 		if err != nil {
 			return err
 		}
 		if !kept {
-			// Left behind. What it held belongs to nobody: remove it, do not revive it.
-			if _, err := tryLock(f, noLock, layout.LockMapped); err != nil {
-				return err
-			}
 			removed, err := removeIfLeaked(f, dir, path)
 			if removed {
 				return errRemoved
@@ -292,16 +300,25 @@ func enterRoot(f *os.File, dir, path string) error {
 	if ok, err := tryLock(f, readLock, layout.LockMapped); err != nil {
 		return err
 	} else if !ok {
-		return errAgain // in the hands of a cleaner
+		return errAgain
 	}
 	info, err := fstat(f)
 	if err != nil {
-		return err
+		return errors.Join(err, giveUp(f, dir, path))
 	}
 	if now, err := lstat(path); err != nil || info.links == 0 || now.id != info.id {
-		return errAgain // removed, or replaced, before we had our place
+		return errors.Join(errAgain, giveUp(f, dir, path)) // removed, or replaced, before we had our place
 	}
 	return nil
+}
+
+// giveUp takes the place back that enterRoot took. The last one who left meanwhile found it taken: then it is ours to
+// remove the files.
+func giveUp(f *os.File, dir, path string) error {
+	if _, err := tryLock(f, noLock, layout.LockMapped); err != nil {
+		return err
+	}
+	return removeIfLast(f, dir, path)
 }
 
 // admit finds this process a slot, if it may be a member at all.

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
@@ -8,7 +9,8 @@ import (
 
 // Parts: blocks that belong to a place inside an object's header, a lane of a connection say, and go with the object.
 // Whoever makes one first writes its Ref where the header names it, then hands it over: in between it is still its own
-// and returns with it; a part that the header does not name is collected.
+// and returns with it. Whoever gives one back does so before the header stops naming it. So every part is named; but a
+// name may lead to no part (ErrNoPart), or to one of another place.
 
 // NewPart allocates a block, still this process's own.
 func (o *Object) NewPart(size int64) (Block, error) { return o.s.alloc(size) }
@@ -19,13 +21,13 @@ func (o *Object) HandOver(b Block, off int64) { o.s.handOver(b, o.at(off)) }
 // Discard gives back a block that was not handed over.
 func (o *Object) Discard(b Block) { o.s.discard(b) }
 
-// Part finds a part by its Ref, which may come from anywhere.
+// Part finds a part by its Ref, which may come from anywhere. ErrNoPart: there is none of this place there.
 func (o *Object) Part(r Ref, off int64) ([]byte, error) {
 	f, _, err := o.part(r, off)
 	return f.bytes, err
 }
 
-// FreePart gives a part back. The header does not name it any more.
+// FreePart gives a part back. Only then the header stops naming it.
 func (o *Object) FreePart(r Ref, off int64) error {
 	f, w, err := o.part(r, off)
 	if err == nil {
@@ -36,12 +38,15 @@ func (o *Object) FreePart(r Ref, off int64) error {
 
 func (o *Object) part(r Ref, off int64) (found, layout.Word, error) {
 	f, err := o.s.find(r)
+	if errors.Is(err, errNoBlock) {
+		return found{}, 0, fmt.Errorf("%w: %w", ErrNoPart, err)
+	}
 	if err != nil {
 		return found{}, 0, err
 	}
 	w := layout.Word(f.entry.Word.Load())
 	if w.State() != layout.Part || Ref(f.entry.Aux.Load()) != o.at(off) {
-		return found{}, 0, fmt.Errorf("block %v is no part of %v: %w", r, o.at(off), ErrCorrupt)
+		return found{}, 0, fmt.Errorf("block %v is no part of %v: %w", r, o.at(off), ErrNoPart)
 	}
 	return f, w, nil
 }
@@ -83,7 +88,7 @@ func (o *Object) Recheck(set int) error {
 		}
 	}
 	if o.SetState(set).Phase() == layout.SetOpen && len(o.Holders(set)) == 0 {
-		leaveSet(o.Set(set), 0, o.seq, false)
+		leaveSet(o.Set(set), 0, o.seq, false, o.same)
 		o.s.rouse(o.Header, o.Data)
 	}
 	return nil

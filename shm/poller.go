@@ -179,10 +179,10 @@ func (p *poller) bury(m Member) {
 	})
 }
 
-// helpUnfinished settles whoever was proven dead, or has left, and was not settled to the end: its settler was killed.
+// helpUnfinished settles whoever was proven dead and was not settled to the end: its settler was killed.
 func (p *poller) helpUnfinished() {
 	for slot := 1; slot <= layout.Slots; slot++ {
-		if w := p.s.slot(slot); w.State() == layout.SlotDead || w.State() == layout.SlotLeft {
+		if w := p.s.slot(slot); w.State() == layout.SlotDead {
 			p.bury(layout.MakeMember(slot, w.Gen()))
 		}
 	}

@@ -9,18 +9,22 @@ import (
 // Hold sets: who holds an object, or one end of it. A set of words and not a count, because a dead member's word can be
 // found and cleared. The state ends once and for ever: CLOSED if the last holder left, DIED if it died.
 //
-//	join:   word FREE -> me (CAS);  state OPEN{v} -> OPEN{v+1} (CAS);  is it still the same object?
-//	leave:  nobody else there? then state OPEN{v} -> CLOSED or DIED{v+1} (CAS) and clear the word;
-//	        somebody there? then clear the word, and look again: they may have left meanwhile
+//	join:   word 0 -> me (CAS);  state OPEN{v} -> OPEN{v+1} (CAS);  is it still the same object? else word me -> 0
+//	leave:  nobody else there? then state OPEN{v} -> CLOSED or DIED{me} (CAS), and clear the word;
+//	        somebody there? then state OPEN{v} -> OPEN{v+1, how I go} (CAS), clear the word, and look again: they may have
+//	        left meanwhile
 //
-// An open set without words is a leaver that was killed between its two steps; whoever sees it ends it. It cannot be a
-// set that is being joined, because joining adds the word first, nor a new one, because an object is published with its
-// first holder. The version makes a CAS fail that was prepared before somebody joined.
+// An open set without words is a leaver that was killed between its steps; whoever sees it ends it, as the state says that
+// the last one went. It cannot be a set that is being joined, because joining adds the word first, nor a new one, because
+// an object is published with its first holder. The version makes a CAS fail that was prepared before somebody joined; and
+// between reading the state and that CAS everyone asks whether the place still holds the same object, for its next life
+// has other holders and goes on with the version. Words are taken only when they are 0: those of another sequence number
+// may be the holders of the next object, and we the late ones.
 
 // joinSet adds m to a set of the object in incarnation seq. The caller checks afterwards that it still is that object.
 func joinSet(set *layout.Set, m Member, seq uint32) error {
 	mine := layout.HoldWord(m, seq)
-	k, err := placeIn(set, mine, seq)
+	k, err := placeIn(set, mine)
 	if err != nil {
 		return err
 	}
@@ -36,70 +40,88 @@ func joinSet(set *layout.Set, m Member, seq uint32) error {
 	}
 }
 
-func placeIn(set *layout.Set, mine uint64, seq uint32) (int, error) {
+func placeIn(set *layout.Set, mine uint64) (int, error) {
 	for k := range set.Word {
-		for {
-			w := set.Word[k].Load()
-			if w != 0 && layout.HoldSeq(w) == seq {
-				break // taken
-			}
-			// Free, or left over from an earlier object at this place.
-			if set.Word[k].CompareAndSwap(w, mine) {
-				return k, nil
-			}
+		if set.Word[k].Load() == 0 && set.Word[k].CompareAndSwap(0, mine) {
+			return k, nil
 		}
 	}
 	return 0, fmt.Errorf("%d processes hold it, the most there can be: %w", layout.Holds, ErrTooMany)
 }
 
-// leaveSet takes m out of a set, and ends the set if m was the last; died says how. It tells whether the set is over.
-// Many may do it at once for a dead member.
-func leaveSet(set *layout.Set, m Member, seq uint32, died bool) (over bool) {
+// leaveSet takes m out of a set, and ends the set if nobody is left; died says how m goes. It tells whether the set is over.
+// Many may do it at once for a dead member, who may never have been in it. same tells whether the place still holds the
+// object of incarnation seq.
+func leaveSet(set *layout.Set, m Member, seq uint32, died bool, same func() bool) (over bool) {
 	mine := layout.HoldWord(m, seq)
-	end := func(st layout.SetState) bool {
-		phase, who := layout.SetClosed, Member(0)
-		if died {
-			phase, who = layout.SetDied, m
-		}
-		return set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(phase, who, st.Version()+1)))
+	how := Member(0)
+	if died {
+		how = m
 	}
-	held := false
-	for k := range set.Word {
-		held = held || set.Word[k].Load() == mine
-	}
+	// Before we look at the others: who is not in it was taken out by somebody, and those that we see then look after that.
+	held, _ := look(set, mine, seq)
 	for {
 		st := layout.SetState(set.State.Load())
 		if st.Phase() != layout.SetOpen {
 			clearWord(set, mine)
 			return true
 		}
-		others := heldBy(set, mine, seq)
+		in, others := look(set, mine, seq)
 		switch {
 		case others && !held:
+			return false // the end is theirs
+		case others && !in:
+			held = false // another one has just done it for m
+		case !same():
 			return false
 		case others:
-			clearWord(set, mine)
-			held = false // and look again
-		case end(st):
-			clearWord(set, mine)
-			return true
+			open := layout.MakeSetState(layout.SetOpen, how, st.Version()+1)
+			if set.State.CompareAndSwap(uint64(st), uint64(open)) {
+				clearWord(set, mine)
+				held = false // and look again
+			}
+		default:
+			last := st.Member()
+			if in {
+				last = how
+			}
+			phase := layout.SetClosed
+			if last != 0 {
+				phase = layout.SetDied
+			}
+			if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(phase, last, st.Version()+1))) {
+				clearWord(set, mine)
+				return true
+			}
 		}
 	}
 }
 
-// heldBy tells whether anybody but mine is in the set.
-func heldBy(set *layout.Set, mine uint64, seq uint32) bool {
+// look tells whether mine is in the set, and whether another holder of the object is.
+func look(set *layout.Set, mine uint64, seq uint32) (in, others bool) {
 	for k := range set.Word {
-		if w := set.Word[k].Load(); w != 0 && w != mine && layout.HoldSeq(w) == seq {
-			return true
+		switch w := set.Word[k].Load(); {
+		case w == mine:
+			in = true
+		case w != 0 && layout.HoldSeq(w) == seq:
+			others = true
 		}
 	}
-	return false
+	return in, others
 }
 
 func clearWord(set *layout.Set, mine uint64) {
 	for k := range set.Word {
 		set.Word[k].CompareAndSwap(mine, 0)
+	}
+}
+
+// forgetLate clears what m left in a set of an object that it came too late for, and was killed before it could undo it.
+func forgetLate(set *layout.Set, m Member, seq uint32) {
+	for k := range set.Word {
+		if w := set.Word[k].Load(); layout.HoldMember(w) == m && layout.HoldSeq(w) != seq {
+			set.Word[k].CompareAndSwap(w, 0)
+		}
 	}
 }
 

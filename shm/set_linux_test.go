@@ -9,6 +9,9 @@ import (
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
 
+// always: the place holds the same object all the time.
+func always() bool { return true }
+
 func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	a, b := layout.MakeMember(1, 1), layout.MakeMember(2, 1)
 	state := func(s *layout.Set) layout.SetState { return layout.SetState(s.State.Load()) }
@@ -18,26 +21,26 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		if err := joinSet(&s, b, 5); err != nil {
 			t.Fatal(err)
 		}
-		if leaveSet(&s, a, 5, true) || state(&s).Phase() != layout.SetOpen {
+		if leaveSet(&s, a, 5, true, always) || state(&s).Phase() != layout.SetOpen {
 			t.Fatal("over while b holds it")
 		}
-		if !leaveSet(&s, b, 5, false) || state(&s).Phase() != layout.SetClosed {
+		if !leaveSet(&s, b, 5, false, always) || state(&s).Phase() != layout.SetClosed {
 			t.Fatal("not closed")
 		}
 		if err := joinSet(&s, a, 5); !errors.Is(err, ErrGone) {
 			t.Fatalf("joined what is over: %v", err)
 		}
-		if heldBy(&s, 0, 5) {
+		if _, held := look(&s, 0, 5); held {
 			t.Fatal("somebody is still in it")
 		}
 	})
 	t.Run("died with the last one", func(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
-		if !leaveSet(&s, a, 5, true) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
+		if !leaveSet(&s, a, 5, true, always) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
 			t.Fatalf("%x", state(&s))
 		}
-		if !leaveSet(&s, b, 5, false) || state(&s).Member() != a {
+		if !leaveSet(&s, b, 5, false, always) || state(&s).Member() != a {
 			t.Fatal("ended a second time")
 		}
 	})
@@ -45,8 +48,25 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
 		s.Word[0].Store(0) // a's leaver was killed here
-		if !leaveSet(&s, b, 5, false) || state(&s).Phase() != layout.SetClosed {
+		if !leaveSet(&s, b, 5, false, always) || state(&s).Phase() != layout.SetClosed {
 			t.Fatal("an open set without holders was left open")
+		}
+	})
+	t.Run("left half-way by a dead one", func(t *testing.T) {
+		var s layout.Set
+		resetSet(&s, a, 5)
+		if err := joinSet(&s, b, 5); err != nil {
+			t.Fatal(err)
+		}
+		// While b's leaver looked at a, a's was killed between telling how it goes and looking again.
+		s.State.Store(uint64(layout.MakeSetState(layout.SetOpen, a, state(&s).Version()+1)))
+		clearWord(&s, layout.HoldWord(a, 5))
+		clearWord(&s, layout.HoldWord(b, 5))
+		if c := layout.MakeMember(3, 1); !leaveSet(&s, c, 5, true, always) {
+			t.Fatal("an open set without holders was left open")
+		}
+		if st := state(&s); st.Phase() != layout.SetDied || st.Member() != a {
+			t.Fatalf("it died of %v, who was not in it or not the last", st.Member())
 		}
 	})
 	t.Run("words of earlier objects are void", func(t *testing.T) {
@@ -59,9 +79,30 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		if err := joinSet(&s, b, 5); err != nil {
 			t.Fatal(err)
 		}
-		leaveSet(&s, b, 5, false)
-		if !leaveSet(&s, a, 5, false) {
+		leaveSet(&s, b, 5, false, always)
+		if !leaveSet(&s, a, 5, false, always) {
 			t.Fatal("held by a word of another object")
+		}
+		forgetLate(&s, b, 5)
+		if s.Word[7].Load() != 0 {
+			t.Fatal("what a dead late joiner left takes a place for ever")
+		}
+	})
+	t.Run("a late joiner takes no place of the next object's holders", func(t *testing.T) {
+		var s layout.Set
+		resetSet(&s, a, 5)
+		if err := joinSet(&s, b, 4); err != nil { // who finds out afterwards that it is another object
+			t.Fatal(err)
+		}
+		if in, _ := look(&s, layout.HoldWord(a, 5), 5); !in {
+			t.Fatal("the holder's word was overwritten")
+		}
+	})
+	t.Run("the next object's set is not ended for the last one's sake", func(t *testing.T) {
+		var s layout.Set
+		resetSet(&s, a, 5)
+		if leaveSet(&s, b, 4, true, func() bool { return false }) || state(&s).Phase() != layout.SetOpen {
+			t.Fatal("the set of another object was ended")
 		}
 	})
 	t.Run("full", func(t *testing.T) {
@@ -95,13 +136,13 @@ func TestJoiningAndLeavingAtOnce(t *testing.T) {
 					if layout.SetState(s.State.Load()).Phase() != layout.SetOpen {
 						t.Error("joined, and it is over")
 					}
-					leaveSet(&s, m, 9, rand.IntN(2) == 0)
+					leaveSet(&s, m, 9, rand.IntN(2) == 0, always)
 				}
 			})
 		}
-		wg.Go(func() { leaveSet(&s, first, 9, false) })
+		wg.Go(func() { leaveSet(&s, first, 9, false, always) })
 		wg.Wait()
-		if layout.SetState(s.State.Load()).Phase() == layout.SetOpen || heldBy(&s, 0, 9) {
+		if _, held := look(&s, 0, 9); layout.SetState(s.State.Load()).Phase() == layout.SetOpen || held {
 			t.Fatal("everyone has left, and it is not over")
 		}
 	}
@@ -161,32 +202,5 @@ func TestAnObjectIsFreedWithItsLastSetAndItsPartsWithIt(t *testing.T) {
 			}
 		}
 		o.Close()
-	}
-}
-
-// A part that no lane names belongs to a producer that died between freeing and unnaming, or the other way round.
-func TestStrayPartsAreCollected(t *testing.T) {
-	sp := openSpace(t, "stray")
-	s := sp.s
-	o, err := sp.NewObject(testObject(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	named, _ := o.NewPart(5000)
-	stray, _ := o.NewPart(5000)
-	view[layout.Conn](o.Header, 0).Lane[0].Big[3].Store(uint64(named.Ref))
-	o.HandOver(named, laneOffset(0))
-	o.HandOver(stray, laneOffset(0))
-	dead := layout.MakeMember(2, 1)
-	s.slots[2].Store(uint64(layout.MakeSlotWord(layout.SlotDead, 1)))
-	if err := s.settle(dead); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.Part(named.Ref, laneOffset(0)); err != nil {
-		t.Error("a named part was taken:", err)
-	}
-	if _, err := o.Part(stray.Ref, laneOffset(0)); err == nil {
-		t.Error("a stray part stays")
 	}
 }

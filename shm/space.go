@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -145,16 +144,16 @@ func (s *space) release() error {
 	return s.leave()
 }
 
-// leave is how a process stops being a member while it lives: it stops storing, says so, settles what it held as a
-// survivor would, and lets the memory go. Killed anywhere in here it is a dead member like any other.
+// leave is how a process stops being a member while it lives: it settles what it held as a survivor would, gives up its
+// slot, and lets the memory go. Killed anywhere in here it is a dead member like any other.
 func (s *space) leave() error {
 	s.poll.stop()
-	s.slots[s.self.Slot()].CompareAndSwap(
-		uint64(layout.MakeSlotWord(layout.SlotLive, s.self.Gen())),
-		uint64(layout.MakeSlotWord(layout.SlotLeft, s.self.Gen())))
-	// The slot can be taken by another one once it is settled: our nodes must not point there any more.
-	err := s.lives.unmap()
-	err = errors.Join(err, s.settle(s.self))
+	settled := s.settleAll(s.self, false)
+	// Another one may take the slot once it is CLEAN: our nodes must not point there any more.
+	err := errors.Join(settled, s.lives.unmap())
+	if settled == nil {
+		s.end(s.self, layout.SlotLive)
+	}
 	return errors.Join(err, s.unmap())
 }
 
@@ -167,24 +166,10 @@ func (s *space) unmap() error {
 			err = errors.Join(err, g.unmap())
 		}
 	}
-	if err = errors.Join(err, s.removeIfLast(), s.probe.Close()); err != nil {
+	if err = errors.Join(err, removeIfLast(s.probe, s.dir, *s.path.Load()), s.probe.Close()); err != nil {
 		return fmt.Errorf("shm: leave %v: %w", s, err)
 	}
 	return nil
-}
-
-// removeIfLast removes the Space if nobody uses it any more. Who looks at it in this moment may have found us still there:
-// then it is ours to remove, once that one is gone.
-func (s *space) removeIfLast() error {
-	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
-		_, err := removeIfLeaked(s.probe, s.dir, *s.path.Load())
-		if !errors.Is(err, ErrBusy) {
-			return err
-		}
-		if time.Now().After(end) {
-			return nil // stopped in the middle: the next sweep does it
-		}
-	}
 }
 
 // segment returns the mapped segment i, mapping it if need be. Nil without an error: there is none.

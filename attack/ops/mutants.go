@@ -87,20 +87,23 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "settle: the slot is clean before the rest",
 			File: "shm/settle.go",
-			Old: `	err := errors.Join(
-		s.leaveObjects(m, died),`,
-			New: `	s.slots[m.Slot()].CompareAndSwap(uint64(w), uint64(layout.MakeSlotWord(layout.SlotClean, m.Gen())))
-	err := errors.Join(
-		s.leaveObjects(m, died),`,
+			Old: `	if err := s.settleAll(m, true); err != nil {
+		return err
+	}
+	s.end(m, layout.SlotDead)`,
+			New: `	s.end(m, layout.SlotDead)
+	if err := s.settleAll(m, true); err != nil {
+		return err
+	}`,
 			Only: "^pair/settle-killed-settle-killed$",
 		},
 		{
 			Name: "sets: the word is cleared, and nobody looks again",
 			File: "shm/set.go",
-			Old: `			clearWord(set, mine)
-			held = false // and look again`,
-			New: `			clearWord(set, mine)
-			return false`,
+			Old: `				clearWord(set, mine)
+				held = false // and look again`,
+			New: `				clearWord(set, mine)
+				return false`,
 			Only: "^pair/close-stopped-close-killed$",
 		},
 		{

@@ -27,8 +27,7 @@ const (
 
 	SlotClean     = 0
 	SlotLive      = 1
-	SlotLeft      = 2
-	SlotDead      = 3
+	SlotDead      = 2
 	SlotStateBits = 4
 	SlotDiedBit   = 4
 	SlotGenShift  = 10

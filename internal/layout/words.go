@@ -30,7 +30,7 @@ func MakeSlotWord(state, gen int) SlotWord {
 	return SlotWord(uint64(state) | uint64(gen)<<SlotGenShift)
 }
 
-// State is one of SlotClean, SlotLive, SlotLeft, SlotDead.
+// State is one of SlotClean, SlotLive, SlotDead.
 func (w SlotWord) State() int { return int(w & (1<<SlotStateBits - 1)) }
 
 // Gen is the generation that the state belongs to.
@@ -89,7 +89,7 @@ func MakeSetState(phase int, m Member, version uint32) SetState {
 // Phase is one of SetOpen, SetClosed, SetDied.
 func (s SetState) Phase() int { return int(s & 3) }
 
-// Member is the last holder, if it died.
+// Member is the last one who went, if it died: in an open set, of several; in one that is over, the last holder.
 func (s SetState) Member() Member { return Member(s >> 2 & MemberMask) }
 
 // Version grows whenever the set changes hands.
