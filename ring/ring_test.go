@@ -212,6 +212,24 @@ func TestASuccessorGoesOnWhereTheDeadStopped(t *testing.T) {
 		}
 	}
 	c.Ack()
+	// Who was shown less than the one before does not take back what that one was shown.
+	push(p, 8, 11)
+	for _, shown := range []int{3, 1, 0} {
+		if c, err = r.Consumer(futex.Block); err != nil {
+			t.Fatal(err)
+		}
+		for range shown {
+			if _, err := c.TryReceive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := byte(8); i < 11; i++ {
+		if m, err := c.TryReceive(); err != nil || m.Data[0] != i || !m.Redelivered {
+			t.Fatalf("%v %v %v, want %d, marked", m.Data, m.Redelivered, err, i)
+		}
+	}
+	c.Ack()
 	// After many laps as well.
 	for lap := range byte(200) {
 		push(p, lap, lap+1)

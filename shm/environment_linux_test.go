@@ -244,6 +244,54 @@ func TestADoomedSpaceIsNotRevived(t *testing.T) {
 	}
 }
 
+// Who fails to attach after it has taken its place was in the way of the last leaver: then it removes the files.
+func TestWhoIsInTheWayOfTheLastLeaverRemovesTheFiles(t *testing.T) {
+	sp := openSpace(t, "inway")
+	path := *sp.s.path.Load()
+	f, err := openSegment(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := enterRoot(f, directory(), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := sp.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(files(t)) == 0 {
+		t.Fatal("removed under a process that is attaching")
+	}
+	if err := giveUp(f, directory(), path); err != nil {
+		t.Fatal(err)
+	}
+	if left := files(t); len(left) != 0 {
+		t.Fatalf("left: %v", left)
+	}
+}
+
+// Asking whether a Space is in use takes no lock that the last leaver, or another asker, could meet.
+func TestAskingForLocksTakesNone(t *testing.T) {
+	sp := openSpace(t, "asked")
+	ask := func(at int64, want int16) {
+		t.Helper()
+		if held, err := whoLocks(sp.s.probe, at); err != nil || held != want {
+			t.Errorf("byte %d: %d, %v; want %d", at, held, err, want)
+		}
+	}
+	ask(layout.LockMapped, readLock)
+	ask(layout.LockName, noLock)
+	other, err := reopen(sp.s.probe, *sp.s.path.Load())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if ok, err := tryLock(other, writeLock, layout.LockName); err != nil || !ok {
+		t.Fatalf("after asking: %v, %v", ok, err)
+	}
+	ask(layout.LockName, writeLock)
+}
+
 func TestLateSweepsFindNamesOfUnbornFiles(t *testing.T) {
 	path := filepath.Join(directory(), bornFile(42))
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
