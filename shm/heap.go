@@ -188,10 +188,11 @@ var errNoBlock = fmt.Errorf("%w: no block", ErrCorrupt)
 
 // found is where a Ref leads: an entry, and the memory it describes.
 type found struct {
-	g     *segment
-	entry *layout.Entry
-	unit  int // index of the first unit, -1 for a block of a slab
-	bytes []byte
+	g      *segment
+	entry  *layout.Entry
+	unit   int  // index of the first unit, -1 for a block of a slab
+	header bool // of an object
+	bytes  []byte
 }
 
 // find follows a Ref that may come from anywhere. It says what is there now, not that it stays.
@@ -228,13 +229,13 @@ func (s *space) find(r Ref) (found, error) {
 		if off < b.start+int64(b.first) || k >= int64(len(b.entries)) || b.at(int(k)) != off {
 			return bad("not the start of a block")
 		}
-		return found{g, &b.entries[k], -1, b.bytes(int(k))}, nil
+		return b.found(int(k)), nil
 	}
 	if first != i || off != g.unit(i) {
 		return bad("not the start of a block")
 	}
 	end := g.unit(first + g.length(first))
-	return found{g, &g.entries[first], first, g.mem[off:end:end]}, nil
+	return found{g: g, entry: &g.entries[first], unit: first, bytes: g.mem[off:end:end]}, nil
 }
 
 // free gives a block back that is in state w.

@@ -126,7 +126,7 @@ func (s *space) openObject(h Handle) (*Object, error) {
 		return nil, err
 	}
 	same := func() bool { return isShared(f.entry, h.Seq) }
-	if !same() || f.unit >= 0 || len(f.bytes) < layout.SizeObject {
+	if !f.header || !same() {
 		return nil, ErrGone
 	}
 	// The memory may become another object at any instant until we hold this one; it stays a header for ever, so looking
@@ -240,11 +240,14 @@ func isShared(e *layout.Entry, seq uint32) bool {
 	return w.State() == layout.Shared && w.Seq() == seq
 }
 
-// freeIfOver frees an object whose sets are all over. It does so in its own name, even where it settles a dead member: that
-// one may be settled by another meanwhile, and then nobody would finish what was begun in its name.
+// freeIfOver frees an object whose sets are all over, or helps whoever has begun to.
 func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte) error {
 	w := layout.Word(e.Word.Load())
-	if w.State() != layout.Shared {
+	switch w.State() {
+	case layout.Shared:
+	case layout.Freeing:
+		return s.finishFree(r, e, int64(len(header)), w)
+	default:
 		return nil
 	}
 	sets := int(view[layout.Object](header, 0).Sets)
@@ -268,19 +271,19 @@ func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte) error {
 	return s.finishFree(r, e, int64(len(header)), freeing)
 }
 
-// finishFree frees the parts of an object whose entry says freeing, then the object. Many may do it at once for a dead
-// member: a part is taken only while the entry still says so, for afterwards the place may belong to another object, with
-// parts of its own.
+// finishFree frees the parts of an object whose entry says freeing, then the object. Many may do it at once, and everyone
+// who meets it does, whoever began it: he may be dead, or stopped for good. A part is taken only while the entry still says
+// so, for afterwards the place may belong to another object, with parts of its own.
 func (s *space) finishFree(r Ref, e *layout.Entry, size int64, freeing layout.Word) error {
 	end := layout.MakeRef(r.Segment(), r.Offset()+size)
 	err := s.blocks(func(f found, w layout.Word) error {
-		if w.State() != layout.Part {
+		if w.State() != layout.Part && w.State() != layout.Freeing || f.header {
 			return nil
 		}
 		if owner := Ref(f.entry.Aux.Load()); owner < r || owner >= end || e.Word.Load() != uint64(freeing) {
 			return nil
 		}
-		s.freePart(f, w, freeing.Member())
+		s.freePart(f, w)
 		return nil
 	})
 	if err != nil {
@@ -290,14 +293,16 @@ func (s *space) finishFree(r Ref, e *layout.Entry, size int64, freeing layout.Wo
 	return nil
 }
 
-// freePart frees a part on behalf of by.
-func (s *space) freePart(f found, w layout.Word, by Member) bool {
-	freeing := w.To(layout.Freeing, by)
-	if !f.entry.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
-		return false
+// freePart frees a part whose word is w, or helps whoever has begun to.
+func (s *space) freePart(f found, w layout.Word) {
+	if w.State() == layout.Part {
+		freeing := w.To(layout.Freeing, s.self)
+		if !f.entry.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
+			return
+		}
+		w = freeing
 	}
-	f.free(freeing)
-	return true
+	f.free(w)
 }
 
 // blocks calls f for every block of the heap that is not free, with the word that it had.
@@ -316,14 +321,14 @@ func (s *space) blocks(f func(found, layout.Word) error) error {
 				}
 				for k := range b.entries {
 					if w := layout.Word(b.entries[k].Word.Load()); w.State() != layout.Free {
-						if err := f(found{g, &b.entries[k], -1, b.bytes(k)}, w); err != nil {
+						if err := f(b.found(k), w); err != nil {
 							return err
 						}
 					}
 				}
 			default:
 				at, n := g.unit(i), g.length(i)
-				if err := f(found{g, &g.entries[i], i, g.mem[at:g.unit(i+n):g.unit(i+n)]}, w); err != nil {
+				if err := f(found{g: g, entry: &g.entries[i], unit: i, bytes: g.mem[at:g.unit(i+n):g.unit(i+n)]}, w); err != nil {
 					return err
 				}
 			}

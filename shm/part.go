@@ -31,7 +31,7 @@ func (o *Object) Part(r Ref, off int64) ([]byte, error) {
 func (o *Object) FreePart(r Ref, off int64) error {
 	f, w, err := o.part(r, off)
 	if err == nil {
-		o.s.freePart(f, w, o.s.self)
+		o.s.freePart(f, w)
 	}
 	return err
 }

@@ -35,9 +35,9 @@ func (sp *Space) Settle() (int, error) {
 // settle does what a member that is DEAD can no longer do itself: it takes it out of the sets of all objects, finishes what
 // it was freeing, and gives back what it had not published. Every step is a CAS on a word that names the member or the
 // state that was judged, so any number of processes may settle the same member at once, one that is stopped in the middle
-// delays nobody, and one that is killed is simply not needed. What a settler itself begins, it begins in its own name. The
-// slot becomes CLEAN last. Who leaves does all of this for itself while it is LIVE: nobody else does it at the same time,
-// and killed in the middle it is a dead member like any other.
+// delays nobody, and one that is killed is simply not needed: what is being given back is given back by everyone who sees
+// it, whoever began it. The slot becomes CLEAN last. Who leaves does all of this for itself while it is LIVE: killed in the
+// middle it is a dead member like any other.
 func (s *space) settle(m Member) error {
 	w := s.slot(m.Slot())
 	if w.Gen() != m.Gen() || w.State() != layout.SlotDead {
@@ -80,10 +80,7 @@ func (s *space) end(m Member, was int) {
 func (s *space) leaveObjects(m Member, died bool) error {
 	return s.objects(func(r Ref, e *layout.Entry, w layout.Word, header []byte) error {
 		if w.State() == layout.Freeing {
-			if w.Member() == m {
-				return s.finishFree(r, e, int64(len(header)), w)
-			}
-			return nil
+			return s.finishFree(r, e, int64(len(header)), w) // whoever began it
 		}
 		sets := int(view[layout.Object](header, 0).Sets)
 		if sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(header) {
@@ -112,12 +109,17 @@ func (s *space) leaveObjects(m Member, died bool) error {
 	})
 }
 
-// freeBlocks gives back what m had claimed and not published, and finishes what it was giving back.
+// freeBlocks gives back what m had claimed and not published, and finishes what it, or anybody, was giving back. (Objects
+// are leaveObjects' business: their parts go first.)
 func (s *space) freeBlocks(m Member) error {
 	return s.blocks(func(f found, w layout.Word) error {
 		switch w.State() {
-		case layout.Claim, layout.Owned, layout.Freeing:
+		case layout.Claim, layout.Owned:
 			if w.Member() == m {
+				f.free(w)
+			}
+		case layout.Freeing:
+			if !f.header {
 				f.free(w)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 type slab struct {
 	g       *segment
 	start   int64
+	class   int
 	first   uint32
 	block   uint32
 	units   int
@@ -23,6 +24,11 @@ type slab struct {
 }
 
 func (b *slab) at(k int) int64 { return b.start + int64(b.first) + int64(k)*int64(b.block) }
+
+// found is block k as find finds it.
+func (b *slab) found(k int) found {
+	return found{g: b.g, entry: &b.entries[k], unit: -1, header: b.class >= layout.ClassObject, bytes: b.bytes(k)}
+}
 
 func (b *slab) bytes(k int) []byte {
 	at := b.at(k)
@@ -73,7 +79,7 @@ func (s *space) slabAt(g *segment, i int) (*slab, error) {
 		int64(first)+int64(count)*int64(block) > int64(units)<<g.shift {
 		return nil, fmt.Errorf("slab at unit %d of segment %d of %v: %w", i, g.index, s, ErrCorrupt)
 	}
-	return &slab{g: g, start: start, first: first, block: block, units: int(units),
+	return &slab{g: g, start: start, class: class, first: first, block: block, units: int(units),
 		entries: views[layout.Entry](g.mem, start+layout.SlabHead, int(count))}, nil
 }
 

@@ -29,10 +29,7 @@ type Case struct {
 	Model  string
 	Config string // who takes part, how many faults
 	Mutant string // what is done wrong; "": nothing
-	// Code tells of a mutant that it is what the code does: a defect that was found and is still there. Of a configuration
-	// it would be the same as a failure, but one that hides all others.
-	Code bool
-	Full bool // takes long: only on request
+	Full   bool   // takes long: only on request
 
 	explore func() check.Result
 }

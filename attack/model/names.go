@@ -28,11 +28,8 @@ import (
 //	             R6 remove the name   R7 unlock MAPPED   R8 unlock NAME
 //	removeGrown  C1 open   C2 NAME?   C3 MAPPED write?   C4 is it still there?   C5 remove   C6 close
 //
-// Differences to the code when the model was made, all found by it (mutants with the mark Code): a leaver that found NAME
-// busy did not wait (R1), and left the root's mapping before the others' (L1, L2): then files stay though nobody was killed.
-// An opener asked by taking MAPPED for writing, which kept a last leaver from removing the files; one that met another
-// asker went on, and could take a place in a Space that was left behind. One that gave its place back (O6) did not look
-// whether it was the last; two of them could also keep each other from removing a doomed root, in lockstep.
+// O2 takes nothing: one who asks by taking MAPPED keeps a last leaver from removing the files. O6 looks whether it was the
+// last, and L3 waits: whoever is met there in passing leaves the files to us.
 //
 // O5 adds nothing where all keep to the protocol, because of O7: it is for files that are removed by hand. NAME adds only
 // that a second Unlink of the same Space is told so, and not that p exists: everything else MAPPED keeps apart already.
@@ -810,8 +807,8 @@ func (c nameConfig) model() *check.Model[nameState] {
 
 func nameCases() []Case {
 	var all []Case
-	add := func(c nameConfig, code, full bool) {
-		all = append(all, Case{Model: "names", Config: c.String(), Mutant: c.mutant, Code: code, Full: full,
+	add := func(c nameConfig, full bool) {
+		all = append(all, Case{Model: "names", Config: c.String(), Mutant: c.mutant, Full: full,
 			explore: func() check.Result { return check.Explore(c.model()) }})
 	}
 	for _, c := range []nameConfig{
@@ -828,25 +825,22 @@ func nameCases() []Case {
 		{scripts: []string{"ogl", "oml", "s"}, kills: 2, stops: 1},
 		{scripts: []string{"ogulol", "omls", "ogml"}, kills: 1},
 	} {
-		add(c, false, false)
+		add(c, false)
 	}
-	for _, m := range []struct {
-		c    nameConfig
-		code bool
-	}{
-		{nameConfig{scripts: []string{"ol", "ol"}, mutant: nameGiveUp}, true},
-		{nameConfig{scripts: []string{"ogl", "s"}, mutant: nameUnmapRoot}, true},
-		{nameConfig{scripts: []string{"ol", "ol", "ol"}, kills: 1, mutant: nameRevive}, true},
-		{nameConfig{scripts: []string{"oul", "oul"}, mutant: nameNoName}, false},
-		{nameConfig{scripts: []string{"og", "oml", "s"}, kills: 1, mutant: nameNoRoot}, false},
-		{nameConfig{scripts: []string{"ol", "ol"}, mutant: nameNoLook}, false},
-		{nameConfig{scripts: []string{"oul", "ol"}, mutant: nameAskLock}, true},
-		{nameConfig{scripts: []string{"oul", "ol"}, mutant: nameDropOnly}, true},
-		{nameConfig{scripts: []string{"ogl", "ol", "ol"}, kills: 2, mutant: nameNoDoom}, false},
-		{nameConfig{scripts: []string{"ogl", "ol"}, mutant: nameRootFirst}, false},
-		{nameConfig{scripts: []string{"oguml", "s"}, kills: 1, mutant: nameNoP2}, false},
+	for _, c := range []nameConfig{
+		{scripts: []string{"ol", "ol"}, mutant: nameGiveUp},
+		{scripts: []string{"ogl", "s"}, mutant: nameUnmapRoot},
+		{scripts: []string{"ol", "ol", "ol"}, kills: 1, mutant: nameRevive},
+		{scripts: []string{"oul", "oul"}, mutant: nameNoName},
+		{scripts: []string{"og", "oml", "s"}, kills: 1, mutant: nameNoRoot},
+		{scripts: []string{"ol", "ol"}, mutant: nameNoLook},
+		{scripts: []string{"oul", "ol"}, mutant: nameAskLock},
+		{scripts: []string{"oul", "ol"}, mutant: nameDropOnly},
+		{scripts: []string{"ogl", "ol", "ol"}, kills: 2, mutant: nameNoDoom},
+		{scripts: []string{"ogl", "ol"}, mutant: nameRootFirst},
+		{scripts: []string{"oguml", "s"}, kills: 1, mutant: nameNoP2},
 	} {
-		add(m.c, m.code, false)
+		add(c, false)
 	}
 	return all
 }

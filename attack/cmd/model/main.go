@@ -63,7 +63,6 @@ func run(match *regexp.Regexp, full, trace, list bool) int {
 	if len(mutants) > 0 {
 		fmt.Printf("\n%-10s %-66s %10s %8s  %s\n", "model", "mutant", "states", "time", "caught by")
 	}
-	var code []model.Case
 	for _, c := range mutants {
 		r := c.Explore()
 		what := "NOT CAUGHT"
@@ -71,10 +70,6 @@ func run(match *regexp.Regexp, full, trace, list bool) int {
 			what = r.Failure.Why
 		} else {
 			bad++
-		}
-		if c.Code {
-			code = append(code, c)
-			what += " (AS IN THE CODE)"
 		}
 		fmt.Printf("%-10s %-66s %10d %8v  %s\n", c.Model, c.Mutant, r.States, r.Time.Round(10*time.Millisecond), what)
 		if trace {
@@ -85,11 +80,8 @@ func run(match *regexp.Regexp, full, trace, list bool) int {
 	if bad > 0 {
 		fmt.Printf(", %d FAILED", bad)
 	}
-	if len(code) > 0 {
-		fmt.Printf(", %d defects of the code", len(code))
-	}
 	fmt.Println()
-	if bad > 0 || len(code) > 0 {
+	if bad > 0 {
 		return 1
 	}
 	return 0
