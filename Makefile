@@ -60,7 +60,7 @@ cross:
 
 kill: ## kill a process at every point of every operation, and look at what is left (ONLY=operation)
 	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -only '$(ONLY)'
-	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -mutants -only '$(ONLY)'
+	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -mutants -mode kill,stop,resume -only '$(ONLY)'
 
 model: ## explore the protocols exhaustively, with crashes and stops, and their mutants (ONLY=model)
 	@cd attack && $(GO) run ./cmd/model -only '$(ONLY)'

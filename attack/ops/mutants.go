@@ -98,13 +98,19 @@ func mutants() []sweep.Mutant {
 			Only: "^pair/settle-killed-settle-killed$",
 		},
 		{
-			Name: "sets: the word is cleared, and nobody looks again",
+			Name: "sets: who leaves does not look for others",
 			File: "shm/set.go",
-			Old: `				clearWord(set, mine)
-				held = false // and look again`,
-			New: `				clearWord(set, mine)
-				return false`,
-			Only: "^pair/close-stopped-close-killed$",
+			Old:  `		in, others := look(set, mine, seq)`,
+			New: `		in, others := look(set, mine, seq)
+		others = false`,
+			Only: "^space/close-shared$",
+		},
+		{
+			Name: "settle: what is being freed is left to who began it",
+			File: "shm/settle.go",
+			Old:  `			return s.finishFree(r, e, int64(len(header)), w) // whoever began it`,
+			New:  `			return nil`,
+			Only: "^space/close-object$",
 		},
 		{
 			Name: "conn: a block is handed over before the lane names it",
