@@ -116,8 +116,7 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 	case "panic":
 		panic("at the disco")
 	case "nil map":
-		var m map[string]int
-		m["x"] = 1
+		noMap()["x"] = 1
 	case "exit 3":
 		os.Exit(3)
 	case "exit 0":
@@ -130,6 +129,8 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 	}
 	return nil
 })
+
+func noMap() map[string]int { return nil }
 
 var large = process.DefineResult("large", func(ctx context.Context, n int) ([]byte, error) {
 	return bytes.Repeat([]byte{'x'}, n), nil

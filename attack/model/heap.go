@@ -21,7 +21,7 @@ import (
 //	           G5 first w -> FREE (CAS)
 //	handOver   H  first OWNED{me} -> PART (CAS)
 //	freePart   P1 w = first, PART?   P2 first PART -> FREEING{me} (CAS), then giveBack(FREEING{me})
-//	settle     S1 slot DEAD?   S2 w = word, for each unit: CLAIM, OWNED or FREEING of the dead? giveBack(w)
+//	settle     S1 slot DEAD?   S2 w = word, for each unit: CLAIM or OWNED of the dead, FREEING of anybody? giveBack(w)
 //	           S3 slot DEAD -> CLEAN (CAS)
 //
 // Checked in every state: a CONT word continues a run without a gap; whoever owns a run, or an object that it was handed
@@ -88,7 +88,6 @@ const (
 	slotLive = iota
 	slotDead
 	slotClean
-	slotLeft
 )
 
 type heapConfig struct {
@@ -96,7 +95,6 @@ type heapConfig struct {
 	members, ops   int
 	helpers        int
 	kills, stops   uint8
-	helperKills    bool
 	noParts        bool
 	mutant         string
 }
@@ -315,7 +313,7 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 		if s.unit[i] == q.w {
 			x.unit[i] = c.freed(q.w)
 			label = "giveBack: CAS first -> FREE"
-		} else if q.v == 0 {
+		} else if q.v == 0 && q.w.st != hFreeing {
 			o.Fail(label, "a block of a live process was freed by another")
 			return
 		}
@@ -345,8 +343,8 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 		q.at++
 		switch w.st {
 		case hClaim, hOwned, hFreeing:
-			if w.a == q.v-1 {
-				giveBack("freeBlocks: w of the dead: giveBack", w, heapScan)
+			if w.a == q.v-1 || w.st == hFreeing {
+				giveBack("freeBlocks: w of the dead, or FREEING: giveBack", w, heapScan)
 				return
 			}
 		}

@@ -17,13 +17,13 @@ import (
 //	        J6 the resource is mine
 //	Dead(m) D1 slot: m's word, LIVE?   D2 lock byte, read (another description)?   D3 slot LIVE{m} -> DEAD{m} (CAS)
 //	        D4 unlock   D5 slot: over?   then settle(m)
-//	settle  S1 w = slot: m's word, DEAD or LEFT?   S2 r = each resource: m's? S3 free it (CAS)   S4 slot w -> CLEAN{m} (CAS)
-//	leave   L1 slot LIVE -> LEFT (CAS)   settle(me)   L2 unmap: the lock goes
+//	settle  S1 w = slot: m's word, DEAD?   S2 r = each resource: m's? S3 free it (CAS)   S4 slot DEAD{m} -> CLEAN{m} (CAS)
+//	leave   S2 and S3 for oneself, while LIVE   L1 slot LIVE -> CLEAN (CAS), unless the settling failed   L2 unmap: the lock goes
 //
 // Checked in every state: the word of who lives and has not begun to leave says LIVE and its generation; it has its
 // resource; nobody else has its slot and generation. No slot and generation is given twice; CLEAN means that nothing of the
 // last generation is left. Whoever runs alone finishes: also the observer, who finds every dead member, whoever is stopped
-// in the middle of asking or settling. In the end every dead and left member is settled.
+// in the middle of asking or settling. In the end every member that is dead or has left is settled.
 //
 // One exception, which the model found: a joiner that saw the slot CLEAN (J1), and is stopped for good after it has locked
 // it (J2), when another one has joined there in between, and died: nobody can prove that death until it goes on.
@@ -77,6 +77,7 @@ const (
 	lifeFree
 	lifeClean
 	lifeUnmap
+	lifeUnlockFirst // mutant
 	lifeDone
 	lifeWatch // the observer
 )
@@ -85,6 +86,7 @@ type lifeConfig struct {
 	members, slots int
 	lives, looks   int
 	kills, stops   uint8
+	fails          bool // who leaves may fail to settle itself, and leaves all the same
 	mutant         string
 }
 
@@ -95,12 +97,17 @@ const (
 	lifeSameGen    = "the generation stays"
 	lifeNoReread   = "the slot is not read again under the lock"
 	lifeNoLock     = "death is judged by the word of who is not seen"
+	lifeAnyGen     = "who settles does not look for whom the slot is by now"
+	lifeUnmapFirst = "who leaves lets its lock go before it says CLEAN, by a store"
 	lifeLateLock   = "the word says LIVE before the lock is there"
-	lifeSettleLive = "settling does not ask for DEAD or LEFT"
 )
 
 func (c lifeConfig) String() string {
-	return fmt.Sprintf("%d processes x %d lives, %d slots, %d looks, observer, %v", c.members, c.lives, c.slots, c.looks, faults{c.kills, c.stops})
+	s := fmt.Sprintf("%d processes x %d lives, %d slots, %d looks, observer, %v", c.members, c.lives, c.slots, c.looks, faults{c.kills, c.stops})
+	if c.fails {
+		s += ", fail"
+	}
+	return s
 }
 
 func (c lifeConfig) procs() []string {
@@ -118,7 +125,7 @@ func (c lifeConfig) find(s *lifeState, i int) bool {
 	switch w := &s.slot[i]; w.state {
 	case slotLive:
 		return w.writer == 0 && !c.coming(s, i)
-	case slotDead, slotLeft:
+	case slotDead:
 		return true
 	}
 	return false
@@ -195,9 +202,9 @@ func (c lifeConfig) step(s *lifeState, p int, o *check.Out[lifeState]) {
 		case slotLive:
 			q.pc = lifeProbe
 			o.Go("Dead: slot LIVE", x)
-		case slotDead, slotLeft:
+		case slotDead:
 			q.pc = lifeSettle
-			o.Go("helpUnfinished: slot DEAD or LEFT", x)
+			o.Go("helpUnfinished: slot DEAD", x)
 		}
 		x = *s
 	}
@@ -298,11 +305,18 @@ func (c lifeConfig) step(s *lifeState, p int, o *check.Out[lifeState]) {
 				}
 			}
 		}
-		label = "leave: CAS slot LIVE -> LEFT"
-		if own := &x.slot[q.me.slot-1]; own.state == slotLive && own.gen == q.me.gen {
-			own.state = slotLeft
+		label = "leave"
+		q.m, q.w, q.ret, q.me = q.me, lifeSlotWord{slotLive, q.me.gen}, q.me.slot, lifeMember{}
+		switch q.pc = lifeResource; c.mutant {
+		case lifeCleanFirst:
+			q.pc = lifeClean
+		case lifeUnmapFirst:
+			q.pc = lifeUnlockFirst
 		}
-		q.pc, q.m, q.ret, q.me = lifeSettle, q.me, q.me.slot, lifeMember{}
+	case lifeUnlockFirst:
+		label = "leave: unmap"
+		slot.writer = 0
+		q.pc = lifeResource
 	case lifeWatch:
 		for i := range c.slots {
 			if c.find(s, i) {
@@ -352,7 +366,7 @@ func (c lifeConfig) step(s *lifeState, p int, o *check.Out[lifeState]) {
 		}
 	case lifeSettle:
 		q.w = lifeSlotWord{slot.state, slot.gen}
-		if label = "settle: w = slot: done already"; slot.gen != q.m.gen || slot.state != slotDead && slot.state != slotLeft && c.mutant != lifeSettleLive {
+		if label = "settle: w = slot: done already"; slot.gen != q.m.gen && c.mutant != lifeAnyGen || slot.state != slotDead {
 			looked()
 			break
 		}
@@ -375,6 +389,14 @@ func (c lifeConfig) step(s *lifeState, p int, o *check.Out[lifeState]) {
 		q.pc = lifeResource
 		c.nextResource(q, looked)
 	case lifeClean:
+		if c.fails && q.ret != 0 {
+			y := x
+			y.p[p].pc, y.p[p].m, y.p[p].w, y.p[p].ret = lifeUnmap, lifeMember{slot: q.ret}, lifeSlotWord{}, 0
+			o.Go("leave: could not settle", y)
+		}
+		if c.mutant == lifeUnmapFirst && q.ret != 0 {
+			slot.state, slot.gen = q.w.state, q.w.gen
+		}
 		label = "settle: CAS of slot fails"
 		if slot.state == q.w.state && slot.gen == q.w.gen {
 			label = "settle: CAS slot -> CLEAN"
@@ -464,7 +486,7 @@ func (c lifeConfig) check(s *lifeState) string {
 func (c lifeConfig) final(s *lifeState) string {
 	for i := range c.slots {
 		w := &s.slot[i]
-		if w.state == slotDead || w.state == slotLeft || w.state == slotLive && w.writer == 0 {
+		if w.state == slotDead || w.state == slotLive && w.writer == 0 {
 			return "a member is gone and not settled"
 		}
 	}
@@ -474,7 +496,8 @@ func (c lifeConfig) final(s *lifeState) string {
 		}
 		owned := false
 		for p := range c.members {
-			owned = owned || c.alive(s, p) && s.p[p].me == m
+			q := &s.p[p]
+			owned = owned || c.alive(s, p) && q.me == m || q.fate == stopped && q.ret != 0 && q.m == m // it was about to leave
 		}
 		// Known: who is stopped between locking a slot and looking at it again hides the death of who came and went in it
 		// in the meantime.
@@ -488,7 +511,7 @@ func (c lifeConfig) final(s *lifeState) string {
 	return ""
 }
 
-var slotNames = [...]string{"LIVE", "DEAD", "CLEAN", "LEFT"}
+var slotNames = [...]string{"LIVE", "DEAD", "CLEAN"}
 
 func (c lifeConfig) show(s *lifeState) []string {
 	var all []string
@@ -538,13 +561,14 @@ func lifeCases() []Case {
 			explore: func() check.Result { return check.Explore(c.model()) }})
 	}
 	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 2}, false)
+	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 1, fails: true}, false)
 	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 1}, false)
 	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 0, kills: 2, stops: 1}, false)
 	add(lifeConfig{members: 2, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1}, false)
 	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 2, stops: 1}, true)
 	add(lifeConfig{members: 3, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1}, true)
 	small := lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 2, stops: 1}
-	for _, m := range []string{lifeExclusive, lifeCleanFirst, lifeBlindProof, lifeSameGen, lifeNoReread, lifeNoLock, lifeLateLock, lifeSettleLive} {
+	for _, m := range []string{lifeAnyGen, lifeUnmapFirst, lifeExclusive, lifeCleanFirst, lifeBlindProof, lifeSameGen, lifeNoReread, lifeNoLock, lifeLateLock} {
 		c := small
 		c.mutant = m
 		add(c, false)

@@ -3,50 +3,47 @@ package model
 import (
 	"bytes"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/tandem-ipc/tandem/attack/model/check"
 )
 
-// Hold sets and the end of objects: shm/set.go joinSet, leaveSet, resetSet; shm/object.go newObject, openObject, freeIfOver,
-// finishFree; shm/settle.go leaveObjects, freeBlocks.
+// Hold sets and the end of objects: shm/set.go joinSet, leaveSet, forgetLate, resetSet; shm/object.go newObject, openObject,
+// freeIfOver, finishFree, freePart; shm/settle.go leaveObjects, freeBlocks; shm/part.go Recheck, without its asking for
+// proof. Object.leave settles the dead holders before it leaves; here that may happen or not.
 //
 // One place for an object header in a slab: its entry {state, member, seq}, one or two hold sets of three words {member,
 // seq} and a state {phase, member, version}, and one block of data. An object is there at the start. Who takes part is
-// configured: a holder of the first object; joiners by its Handle, who may be late by any amount; a creator, who makes a
-// second object in the place once it is free, and a joiner of that; a bystander, dead from the start, who never held
-// anything; helpers, who settle the dead, and those who have left, all at once if they like. Sequence numbers and versions
-// never wrap here.
+// configured: holders of the first object, of both sets or one; one of them rechecks the other set; joiners by its Handle,
+// who may be late by any amount, or are so from the start; a creator, who makes a second object in the place once it is
+// free, and a joiner of that; a bystander, dead from the start, who never held anything; helpers, who settle the dead, all
+// at once if they like. Sequence numbers and versions never wrap here.
 //
-//	open      J1 same?   J2 same?   J3 w = word, 0?   J4 word 0 -> me (CAS)   J5 st = state, OPEN?
-//	          J6 state OPEN{v} -> OPEN{v+1} (CAS)   J7 same? else J8 word me -> 0;   "same?": entry is SHARED#seq
+//	open      J1 same?   J2 same?   J3 w = word, 0?   J4 word 0 -> me (CAS), else J3 of the next   J5 st = state, OPEN?
+//	          J6 state OPEN{v, how} -> OPEN{v+1, how} (CAS)   J7 same? else J8 word me -> 0;   "same?": entry is SHARED#seq
 //	leaveSet  L0 each word: am I in it?   L1 st = state, OPEN? else L6   L2 each word: am I in it still? is anybody else?
-//	          others: not in it at L0? return; else L3 same? L4 state OPEN{v} -> OPEN{v+1, how I go} (CAS; if still in it),
-//	                  L5 word me -> 0, and again from L1, as one who is not in it
+//	          others: not in it at L0? return; not in it any more? L1;   else L3 same? L4 state OPEN{v} -> OPEN{v+1, how I go}
+//	                  (CAS), L5 word me -> 0, and again from L1, as one who is not in it
 //	          only I: L3, state OPEN{v} -> CLOSED or DIED{me} (CAS), L6 word me -> 0; over
 //	          nobody: a leaver was killed half-way: L3, state OPEN{v, how} -> CLOSED or DIED{who} (CAS), L6
-//	          (L0 comes before L2: who is not in it was taken out by somebody, and those that we see look again after that)
-//	freeIfOver F1 w = entry, SHARED?   F2 all sets over?   F3 entry w -> FREEING{who does it} (CAS)
-//	finishFree F4 w = data, PART?   F5 entry still FREEING{who}?   F6 data w -> FREEING{who} (CAS)   F7 data -> FREE (CAS)
-//	          F8 entry FREEING{who} -> FREE (CAS)
+//	          (L0 comes before L2: who is not in it was taken out by somebody, and those that we see look again after that;
+//	          an object that is not the same at L3 is over)
+//	Recheck   R1 each word: is anybody in it?   R2 state OPEN?   leaveSet for nobody
+//	freeIfOver F1 w = entry, SHARED? FREEING: F4   F2 all sets over?   F3 entry w -> FREEING{me} (CAS), else F1
+//	finishFree F4 w = data, PART or FREEING?   F5 entry still FREEING{who}?   F6 data PART -> FREEING{me} (CAS), else F4
+//	          F7 data FREEING{anybody} -> FREE (CAS)   F8 entry FREEING{who} -> FREE (CAS)
 //	create    C1 entry FREE -> OWNED{me} (CAS)   C2 resetSet: words to 0, then the first word me, then state OPEN{v+1}
 //	          C3 data FREE -> OWNED{me}   C4 entry -> SHARED (CAS)   C5 data -> PART (CAS)
-//	settle    S1 slot DEAD?   S2 w = entry: FREEING{m}: finishFree; SHARED: leaveSet of each set, one over: freeIfOver
-//	          S3 w = each block: OWNED{m} or FREEING{m} -> FREE (CAS)   S4 slot -> CLEAN (CAS)
-//	leave     S2 and S3 for oneself, while LIVE   S4 slot LIVE -> CLEAN (CAS)
-//
-// This is not the code as it was when the model was made, in which the model found defects; the mutants with the mark Code
-// are what the code does, and "the code as it is" is all of them together:
-//
-//	J3/J4     words of any other seq were taken, also those of a new object's holders
-//	leaveSet  there was no L3 and no L4, and an end was always made in the name of whom one settles
-//	F3        by settlers in the name of the dead, and only if they found all sets over themselves
-//	leave     slot LIVE -> LEFT first, so that others settle the leaver while it settles itself
+//	settle    S1 slot DEAD?   S2 w = entry: FREEING: finishFree, whoever began; SHARED or OWNED: S3 w = each word: of m, of
+//	          another object? S4 w -> 0 (CAS); SHARED: leaveSet; for each set; one over: freeIfOver
+//	          S5 w = each block: OWNED{m}, or data FREEING{anybody}: -> FREE (CAS)   S6 slot -> CLEAN (CAS)
+//	leave     S2 to S5 for oneself, while LIVE   S6 slot LIVE -> CLEAN (CAS)
 //
 // Checked in every state: who has joined and not begun to leave finds the object SHARED under its seq, its set OPEN, its
-// word in it; the data of an object is a PART only while the object is there. At the end of a set: DIED only if one of its
-// holders was killed; CLOSED not if the last one was killed. In the end: all have finished, the dead and the left are
-// settled, object and data are FREE, unless who is stopped holds them. Whoever runs alone finishes.
+// word in it; the data of an object is a PART only while the object is there; nobody who is settled has a word in an object.
+// At the end of a set: DIED only if one of its holders was killed; CLOSED not if the last one was killed. In the end: all
+// have finished, the dead are settled, object and data are FREE, unless one of the holders is stopped; a settler that is
+// stopped holds up nothing. Whoever runs alone finishes.
 
 const (
 	setsWords = 3 // at most
@@ -74,20 +71,22 @@ type setsSet struct {
 const sShared = hCont + 1 // a state of the entry beside those of the heap
 
 type setsProc struct {
-	pc, ret uint8
-	fate    uint8
-	seq     uint8 // of the object that it deals with
-	m       uint8 // leaveSet: whom it takes out, process + 1
-	set, k  uint8
-	helps   bool // it settles m
-	died    bool
-	held    bool // leaveSet: m was in the set
-	in      bool // m is in it still
-	others  bool // so is another
-	over    bool // it settles: a set is over
-	st      setsStateWord
-	w       setsHold
-	e, d    heapWord // entry and data as they were read
+	pc, ret  uint8
+	fate     uint8
+	seq      uint8 // of the object that it deals with
+	m        uint8 // leaveSet: whom it takes out, process + 1
+	set, k   uint8
+	helps    bool // it settles m
+	died     bool
+	held     bool // leaveSet: m was in the set
+	in       bool // m is in it still
+	others   bool // so is another
+	over     bool // it settles: a set is over
+	making   bool // it settles: the object is being made
+	rechecks bool // it does so: it goes on holding its own set
+	st       setsStateWord
+	w        setsHold
+	e, d     heapWord // entry and data as they were read
 }
 
 type setsState struct {
@@ -139,6 +138,10 @@ const (
 	setsHand
 	setsGo
 	setsScan
+	setsForget
+	setsForgetCAS
+	setsRecheck
+	setsRecheckState
 	setsBlocks
 	setsBlockCAS
 	setsClean
@@ -148,14 +151,17 @@ const (
 // Roles.
 const (
 	isHolder    = 'H' // of the first object, of all its sets
+	isEnd       = 'E' // likewise, of its first set
+	isWaiter    = 'W' // likewise, of its last set; it rechecks the first one
 	isJoiner    = 'J' // of the first object, its last set
+	isTardy     = 'T' // likewise, but the next object is there already, and it is about to take a word
 	isCreator   = 'C' // of the second object
 	isLate      = 'L' // joins the second object, its last set
 	isBystander = 'B' // dead
 	isHelper    = 'S'
 )
 
-var setsRoles = map[rune]string{isHolder: "holder", isJoiner: "joiner", isCreator: "creator", isLate: "late", isBystander: "bystander", isHelper: "helper"}
+var setsRoles = map[rune]string{isHolder: "holder", isEnd: "end", isWaiter: "waiter", isTardy: "tardy", isJoiner: "joiner", isCreator: "creator", isLate: "late", isBystander: "bystander", isHelper: "helper"}
 
 type setsConfig struct {
 	roles        string
@@ -172,20 +178,21 @@ const (
 	setsEndAny    = "a set is ended without asking whether the object is still the same"
 	setsSettleAny = "likewise, but by settlers only"
 	setsBlame     = "a settler ends a set in the name of who was not in it"
-	setsBehalf    = "a settler frees an object in the name of the dead"
+	setsNoAgain   = "who is not the first to free an object goes on without it"
+	setsNotOver   = "an object that is being freed counts as one whose sets are not over"
+	setsNoHelp    = "only what the dead have begun to free is freed to the end"
 	setsNoBump    = "joining does not change the version"
 	setsNoLook    = "who clears its word because of others does not look again"
 	setsNoSame    = "no second look at the entry after joining"
 	setsFreeFirst = "the entry becomes FREEING before the sets are looked at"
 	setsAllOver   = "a settler looks whether to free only if it found all sets over, one by one"
-	setsLeftFirst = "who leaves says LEFT before it settles itself"
-	setsAsItIs    = "the code as it is"
 	setsOnePass   = "who looks whether it is in a set looks for others at the same time"
+	setsNewWho    = "joining forgets how the last one went"
+	setsNoForget  = "words of the dead for other objects are not looked for"
+	setsNoMaking  = "likewise, where an object is being made"
+	setsEmpty     = "who ends a set for nobody takes an empty word for its own"
 	setsNoStill   = "a part is taken without another look at the entry"
 )
-
-// setsInCode is what the code does.
-var setsInCode = []string{setsOverwrite, setsEndAny, setsBlame, setsBehalf, setsAllOver, setsLeftFirst}
 
 func (c setsConfig) String() string {
 	s := fmt.Sprintf("%s, %d sets of %d, %v", c.roles, c.sets, c.words, faults{c.kills, c.stops})
@@ -219,9 +226,14 @@ func (c setsConfig) finished(s *setsState, p int) bool {
 // inAll tells whether p holds all sets of its object, and not just one.
 func (c setsConfig) inAll(p int) bool { return c.roles[p] == isHolder || c.roles[p] == isCreator }
 
-// is tells whether the protocol has a certain fault.
-func (c setsConfig) is(mutant string) bool {
-	return c.mutant == mutant || c.mutant == setsAsItIs && slices.Contains(setsInCode, mutant)
+// empty tells whether an empty word is taken for that of nobody.
+func (c setsConfig) empty(q *setsProc, w setsHold) bool {
+	return c.mutant == setsEmpty && q.m == 0 && w == setsHold{}
+}
+
+// rechecked is the end of Recheck: it goes on holding its own set.
+func (c setsConfig) rechecked(q *setsProc) {
+	q.pc, q.m, q.set, q.k, q.rechecks, q.ret = setsHolds, 0, uint8(c.sets-1), 0, false, 1
 }
 
 // takeOut begins leaveSet.
@@ -229,19 +241,26 @@ func (q *setsProc) takeOut(m uint8) {
 	q.pc, q.m, q.k, q.held, q.in, q.others = setsHeld, m, 0, false, false, false
 }
 
+// settle begins to take a member out of the next set.
+func (c setsConfig) settle(q *setsProc) {
+	if q.pc, q.k = setsForget, 0; c.mutant == setsNoForget {
+		q.takeOut(q.m)
+	}
+}
+
 // out is the end of leaveSet.
 func (c setsConfig) out(s *setsState, p int, over bool) {
 	q := &s.p[p]
 	q.k, q.held, q.in, q.others, q.st = 0, false, false, false, setsStateWord{}
 	if q.helps {
-		if c.is(setsAllOver) {
+		if c.mutant == setsAllOver {
 			q.over = q.over && over
 		} else {
 			q.over = q.over || over
 		}
 		switch q.set++; {
 		case int(q.set) < c.sets:
-			q.takeOut(q.m)
+			c.settle(q)
 		case q.over:
 			q.pc, q.set = setsFree1, 0
 		default:
@@ -249,9 +268,27 @@ func (c setsConfig) out(s *setsState, p int, over bool) {
 		}
 		return
 	}
+	if q.rechecks {
+		c.rechecked(q)
+		return
+	}
 	q.m = 0
 	if q.pc = setsFree1; !over {
 		c.left(s, p)
+	}
+}
+
+// forgot goes on with the next word in forgetLate.
+func (c setsConfig) forgot(q *setsProc) {
+	q.w = setsHold{}
+	if q.k++; int(q.k) < c.words {
+		return
+	}
+	q.k = 0
+	if !q.making {
+		q.takeOut(q.m)
+	} else if q.set++; int(q.set) == c.sets {
+		q.pc, q.set, q.seq, q.making = setsBlocks, 0, 0, false
 	}
 }
 
@@ -297,10 +334,6 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 	same := func(seq uint8) bool { return s.e.st == sShared && s.e.seq == seq }
 	set := &x.set[min(int(q.set), 1)]
 	mine := setsHold{q.m, q.seq}
-	by := me
-	if c.is(setsBehalf) && q.helps {
-		by = q.m
-	}
 	k := int(q.k)
 	label := ""
 	switch q.pc {
@@ -323,7 +356,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 			q.pc, q.e = setsCreate, s.e
 		case isHelper:
 			for v := range c.roles {
-				if s.slot[v] == slotDead || s.slot[v] == slotLeft {
+				if s.slot[v] == slotDead {
 					x = *s
 					q.pc, q.m, q.helps, q.died = setsScan, uint8(v+1), true, s.slot[v] == slotDead
 					o.Go("settle: slot of "+c.procs()[v], x)
@@ -344,7 +377,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 	case setsPlace:
 		q.w = s.set[q.set].word[k]
 		taken := q.w != setsHold{}
-		if c.is(setsOverwrite) {
+		if c.mutant == setsOverwrite {
 			taken = taken && q.w.seq == q.seq
 		}
 		switch {
@@ -363,8 +396,8 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 			label = "join: CAS word -> me"
 			set.word[k] = setsHold{me, q.seq}
 			q.pc = setsJoinState
-		} else {
-			q.pc = setsPlace
+		} else if q.pc, q.k = setsPlace, q.k+1; int(q.k) == c.words {
+			c.done(&x, p)
 		}
 		q.w = setsHold{}
 	case setsJoinState:
@@ -373,7 +406,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 		case q.st.phase != setOpen:
 			label = "join: st = state, over"
 			q.pc, q.st = setsJoinBack, setsStateWord{}
-		case c.is(setsNoBump):
+		case c.mutant == setsNoBump:
 			label = "join: st = state, open"
 			q.pc, q.st = setsSame3, setsStateWord{}
 		default:
@@ -391,8 +424,10 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 		q.pc = setsJoinState
 		if set.st == q.st {
 			label = "join: CAS state OPEN{v+1}"
-			set.st.ver++
-			if q.pc = setsSame3; c.is(setsNoSame) {
+			if set.st.ver++; c.mutant == setsNewWho {
+				set.st.who = 0
+			}
+			if q.pc = setsSame3; c.mutant == setsNoSame {
 				q.pc = setsHolds
 			}
 			if s.e.seq == q.seq {
@@ -417,17 +452,41 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 			c.done(&x, p)
 		}
 
+	case setsRecheck:
+		switch w := s.set[0].word[k]; {
+		case w != setsHold{} && w.seq == q.seq:
+			label = "Recheck: a holder"
+			c.rechecked(q)
+		default:
+			label = "Recheck: no holder"
+			if q.k++; int(q.k) == c.words {
+				q.pc = setsRecheckState
+			}
+		}
+	case setsRecheckState:
+		if label = "Recheck: state, open"; s.set[0].st.phase == setOpen {
+			q.takeOut(0)
+		} else {
+			label = "Recheck: state, over"
+			c.rechecked(q)
+		}
+
 	case setsHolds, setsHeld:
 		if q.pc == setsHolds {
+			if c.roles[p] == isWaiter && q.ret == 0 {
+				y := x
+				y.p[p].pc, y.p[p].set, y.p[p].k, y.p[p].rechecks = setsRecheck, 0, 0, true
+				o.Go("Recheck", y)
+			}
 			q.takeOut(me)
 		}
-		if label = "leaveSet: not in this word"; s.set[q.set].word[q.k] == (setsHold{q.m, q.seq}) {
+		if label = "leaveSet: not in this word"; s.set[q.set].word[q.k] == (setsHold{q.m, q.seq}) || c.empty(q, s.set[q.set].word[q.k]) {
 			label = "leaveSet: in it"
 			q.held = true
 		}
 		if q.k++; int(q.k) == c.words {
 			q.pc, q.k = setsLook, 0
-			if c.is(setsOnePass) {
+			if c.mutant == setsOnePass {
 				q.held = false
 			}
 		}
@@ -442,24 +501,26 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 	case setsOthers:
 		w := s.set[q.set].word[k]
 		switch label = "leaveSet: nobody here"; {
-		case w == mine:
+		case w == mine || c.empty(q, w):
 			label = "leaveSet: in it"
 			q.in = true
-			q.held = q.held || c.is(setsOnePass)
+			q.held = q.held || c.mutant == setsOnePass
 		case w != setsHold{} && w.seq == q.seq:
 			label = "leaveSet: somebody else is in it"
 			q.others = true
 		}
-		if q.k++; int(q.k) < c.words && !(q.others && c.is(setsBlame)) {
+		if q.k++; int(q.k) < c.words && !(q.others && c.mutant == setsBlame) {
 			break
 		}
 		q.k = 0
 		switch {
 		case q.others && !q.held:
 			c.out(&x, p, false)
-		case q.others && (!q.in || c.is(setsBlame)):
+		case q.others && c.mutant == setsBlame:
 			q.pc, q.held, q.in, q.others, q.st = setsClearMid, false, false, false, setsStateWord{}
-		case c.is(setsEndAny) || c.is(setsSettleAny) && q.helps:
+		case q.others && !q.in:
+			q.pc, q.held, q.others, q.st = setsLook, false, false, setsStateWord{}
+		case c.mutant == setsEndAny || c.mutant == setsSettleAny && q.helps:
 			if q.pc = setsEnd; q.others {
 				q.pc = setsTell
 			}
@@ -470,7 +531,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 		switch label = "leaveSet: still the same object"; {
 		case !same(q.seq):
 			label = "leaveSet: another object by now"
-			c.out(&x, p, false)
+			c.out(&x, p, c.mutant != setsNotOver)
 		case q.others:
 			q.pc = setsTell
 		default:
@@ -494,7 +555,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 			set.word[k] = setsHold{}
 		}
 		if q.k++; int(q.k) == c.words {
-			if q.pc, q.k = setsLook, 0; c.is(setsNoLook) {
+			if q.pc, q.k = setsLook, 0; c.mutant == setsNoLook {
 				c.out(&x, p, false)
 			}
 		}
@@ -505,7 +566,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 			break
 		}
 		who := q.st.who // nobody is in it: the last one has told how it goes
-		if q.in || c.is(setsBlame) {
+		if q.in || c.mutant == setsBlame {
 			if who = 0; q.died {
 				who = q.m
 			}
@@ -538,10 +599,13 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 	case setsFree1:
 		q.e, q.k = s.e, 0
 		switch label = "freeIfOver: w = entry, SHARED"; {
+		case s.e.st == hFreeing && c.mutant != setsNoHelp:
+			label = "freeIfOver: w = entry, FREEING"
+			q.pc = setsFree4
 		case s.e.st != sShared:
 			label = "freeIfOver: w = entry, not SHARED"
 			c.left(&x, p)
-		case c.is(setsFreeFirst):
+		case c.mutant == setsFreeFirst:
 			q.pc = setsFree3
 		default:
 			q.pc = setsFree2
@@ -564,29 +628,33 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 		}
 	case setsFree3:
 		if label = "freeIfOver: CAS of entry fails"; s.e != q.e {
-			c.left(&x, p)
+			if q.pc, q.e = setsFree1, (heapWord{}); c.mutant == setsNoAgain {
+				c.left(&x, p)
+			}
 			break
 		}
 		label = "freeIfOver: CAS entry -> FREEING"
-		x.e.st, x.e.a = hFreeing, by
+		x.e.st, x.e.a = hFreeing, me
 		q.e, q.k = x.e, 0
-		if q.pc = setsFree4; c.is(setsFreeFirst) {
+		if q.pc = setsFree4; c.mutant == setsFreeFirst {
 			q.pc = setsFreeLate
 		}
 	case setsFree4:
 		q.d = s.d
 		switch label = "finishFree: w = data, PART"; {
-		case s.d.st != hPart:
+		case s.d.st != hPart && (s.d.st != hFreeing || c.mutant == setsNoHelp):
 			label = "finishFree: w = data, no PART"
 			q.pc, q.d = setsFree8, heapWord{}
-		case c.is(setsNoStill):
+		case c.mutant == setsNoStill:
 			q.pc = setsFree6
 		default:
 			q.pc = setsFree5
 		}
 	case setsFree5:
 		if label = "finishFree: entry still FREEING"; s.e == q.e {
-			q.pc = setsFree6
+			if q.pc = setsFree6; q.d.st == hFreeing {
+				q.pc = setsFree7
+			}
 		} else {
 			label = "finishFree: entry is another by now"
 			q.pc, q.d = setsFree8, heapWord{}
@@ -594,10 +662,10 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 	case setsFree6:
 		if label = "finishFree: CAS of data fails"; s.d == q.d {
 			label = "finishFree: CAS data PART -> FREEING"
-			x.d.st, x.d.a = hFreeing, q.e.a
+			x.d.st, x.d.a = hFreeing, me
 			q.pc, q.d = setsFree7, x.d
-		} else {
-			q.pc, q.d = setsFree8, heapWord{}
+		} else if q.pc, q.d = setsFree4, (heapWord{}); c.mutant == setsNoAgain {
+			q.pc = setsFree8
 		}
 	case setsFree7:
 		if label = "finishFree: CAS of data fails"; s.d == q.d {
@@ -682,28 +750,42 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 
 	case setsGo:
 		q.pc, q.m, q.helps = setsScan, me, true
-		if c.is(setsLeftFirst) {
-			label = "leave: CAS slot LIVE -> LEFT"
-			x.slot[p] = slotLeft
-			break
-		}
 		fallthrough
 	case setsScan:
 		switch label = "leaveObjects: w = entry"; {
-		case s.e.st == hFreeing && s.e.a == q.m:
+		case s.e.st == hFreeing && (s.e.a == q.m || c.mutant != setsNoHelp):
 			q.pc, q.e = setsFree4, s.e
 		case s.e.st == sShared:
-			q.seq, q.set, q.over = s.e.seq, 0, c.is(setsAllOver)
-			q.takeOut(q.m)
+			q.seq, q.set, q.over = s.e.seq, 0, c.mutant == setsAllOver
+			c.settle(q)
+		case s.e.st == hOwned && c.mutant != setsNoForget && c.mutant != setsNoMaking:
+			q.seq, q.set, q.making = s.e.seq, 0, true
+			c.settle(q)
 		default:
 			q.pc = setsBlocks
 		}
+	case setsForget:
+		q.w = s.set[q.set].word[k]
+		if label = "forgetLate: w = word, of the dead"; q.w.m == q.m && q.w.seq != q.seq {
+			q.pc = setsForgetCAS
+		} else {
+			label = "forgetLate: w = word"
+			c.forgot(q)
+		}
+	case setsForgetCAS:
+		if label = "forgetLate: CAS fails"; set.word[k] == q.w {
+			label = "forgetLate: CAS word -> 0"
+			set.word[k] = setsHold{}
+		}
+		q.pc = setsForget
+		c.forgot(q)
 	case setsBlocks:
 		w := s.d
 		if c.entryAt(k) {
 			w = s.e
 		}
-		if label = "freeBlocks: w"; (w.st == hOwned || w.st == hFreeing) && w.a == q.m {
+		helps := w.st == hFreeing && !c.entryAt(k) && (w.a == q.m || c.mutant != setsNoHelp)
+		if label = "freeBlocks: w"; w.st == hOwned && w.a == q.m || helps {
 			label = "freeBlocks: w of the dead"
 			q.pc = setsBlockCAS
 			if c.entryAt(k) {
@@ -726,7 +808,7 @@ func (c setsConfig) step(s *setsState, p int, o *check.Out[setsState]) {
 		q.next()
 	case setsClean:
 		label = "settle: CAS of slot fails"
-		if v := q.m - 1; s.slot[v] == slotDead || s.slot[v] == slotLeft || q.m == me {
+		if v := q.m - 1; s.slot[v] == slotDead || q.m == me {
 			label = "settle: CAS slot -> CLEAN"
 			x.slot[v] = slotClean
 		}
@@ -747,6 +829,9 @@ func (c setsConfig) entryAt(k int) bool { return (k == 0) != c.dataFirst }
 // holds tells whether p holds a set of an object and has not begun to leave it.
 func (c setsConfig) holds(s *setsState, p, set int) bool {
 	q := &s.p[p]
+	if q.rechecks {
+		return set == c.sets-1
+	}
 	if c.inAll(p) && int(q.set) < set && !q.helps {
 		return q.pc >= setsHolds && q.pc <= setsFree8 || q.pc == setsHand
 	}
@@ -841,6 +926,15 @@ func (c setsConfig) check(s *setsState) string {
 	if s.d.st == hPart && s.e.st != sShared && s.e.st != hFreeing {
 		return "an object was freed, its data was not"
 	}
+	if s.e.st == sShared {
+		for i := range c.sets {
+			for _, w := range s.set[i].word {
+				if w.m != 0 && s.slot[w.m-1] == slotClean {
+					return "a word of " + c.procs()[w.m-1] + ", who is settled, takes a place"
+				}
+			}
+		}
+	}
 	return ""
 }
 
@@ -848,8 +942,8 @@ func (c setsConfig) final(s *setsState) string {
 	holder := false // a stopped process may keep the object: it holds it, or is in the middle of freeing it
 	for p := range c.roles {
 		if s.p[p].fate == stopped {
-			holder = holder || c.roles[p] != isHelper || s.e.a == uint8(p+1) || s.d.a == uint8(p+1)
-		} else if s.slot[p] == slotDead || s.slot[p] == slotLeft {
+			holder = holder || c.roles[p] != isHelper
+		} else if s.slot[p] == slotDead {
 			return c.procs()[p] + " was not settled"
 		}
 	}
@@ -892,7 +986,7 @@ func (c setsConfig) show(s *setsState) []string {
 		}
 	}
 	for v, name := range names {
-		all = append(all, fmt.Sprintf("slot-%s %s", name, [...]string{"LIVE", "DEAD", "CLEAN", "LEFT"}[s.slot[v]]))
+		all = append(all, fmt.Sprintf("slot-%s %s", name, [...]string{"LIVE", "DEAD", "CLEAN"}[s.slot[v]]))
 	}
 	return all
 }
@@ -949,7 +1043,7 @@ func (c setsConfig) canon(s *setsState, set uint32) uint32 {
 func (q *setsProc) less(r *setsProc) bool {
 	bytes1 := func(q *setsProc) [16]uint8 {
 		flags := uint8(0)
-		for i, b := range [...]bool{q.helps, q.died, q.held, q.in, q.others, q.over} {
+		for i, b := range [...]bool{q.helps, q.died, q.held, q.in, q.others, q.over, q.making} {
 			if b {
 				flags |= 1 << i
 			}
@@ -974,16 +1068,31 @@ func (c setsConfig) model() *check.Model[setsState] {
 	for i := range c.sets {
 		s.set[i].st.ver = 1
 	}
+	if strings.ContainsRune(c.roles, isTardy) {
+		s.e.seq = 2
+	}
+	hold := func(p, set int) {
+		k := 0
+		for s.set[set].word[k] != (setsHold{}) {
+			k++
+		}
+		s.set[set].word[k] = setsHold{uint8(p + 1), s.e.seq}
+	}
 	for p, r := range c.roles {
 		switch r {
 		case isHolder:
-			k := 0
 			for i := range c.sets {
-				for k = 0; s.set[i].word[k] != (setsHold{}); k++ {
-				}
-				s.set[i].word[k] = setsHold{uint8(p + 1), 1}
+				hold(p, i)
 			}
-			s.p[p] = setsProc{pc: setsHolds, seq: 1}
+			s.p[p] = setsProc{pc: setsHolds, seq: s.e.seq}
+		case isEnd:
+			hold(p, 0)
+			s.p[p] = setsProc{pc: setsHolds, seq: s.e.seq}
+		case isWaiter:
+			hold(p, c.sets-1)
+			s.p[p] = setsProc{pc: setsHolds, seq: s.e.seq, set: uint8(c.sets - 1)}
+		case isTardy:
+			s.p[p] = setsProc{pc: setsPlace, seq: 1, set: uint8(c.sets - 1)}
 		case isJoiner, isLate:
 			s.p[p].seq = 1 // the object it knows of
 		case isBystander:
@@ -995,11 +1104,11 @@ func (c setsConfig) model() *check.Model[setsState] {
 
 func setsCases() []Case {
 	var all []Case
-	add := func(c setsConfig, code, full bool) {
+	add := func(c setsConfig, full bool) {
 		if c.words == 0 {
 			c.words = 2
 		}
-		all = append(all, Case{Model: "sets", Config: c.String(), Mutant: c.mutant, Code: code, Full: full,
+		all = append(all, Case{Model: "sets", Config: c.String(), Mutant: c.mutant, Full: full,
 			explore: func() check.Result { return check.Explore(c.model()) }})
 	}
 	for _, c := range []setsConfig{
@@ -1014,8 +1123,10 @@ func setsCases() []Case {
 		{roles: "HCSS", sets: 1, kills: 1, dataFirst: true},
 		{roles: "HHS", sets: 2, goes: true},
 		{roles: "HHSS", sets: 1, goes: true, kills: 1},
+		{roles: "HTSS", sets: 1, kills: 1},
+		{roles: "EEWS", sets: 2, kills: 2},
 	} {
-		add(c, false, false)
+		add(c, false)
 	}
 	for _, c := range []setsConfig{
 		{roles: "HJCSS", sets: 1, kills: 1, stops: 1},
@@ -1023,29 +1134,32 @@ func setsCases() []Case {
 		{roles: "HJSS", sets: 2, kills: 2},
 		{roles: "HJCS", sets: 2, kills: 2},
 		{roles: "HJCLBS", sets: 1, words: 3},
+		{roles: "HHTSS", sets: 1, words: 3, kills: 2},
+		{roles: "EEWSS", sets: 2, kills: 1},
 	} {
-		add(c, false, true)
+		add(c, true)
 	}
-	for _, m := range []struct {
-		c    setsConfig
-		code bool
-	}{
-		{setsConfig{roles: "HJC", sets: 1, mutant: setsOverwrite}, true},
-		{setsConfig{roles: "HJC", sets: 1, mutant: setsEndAny}, true},
-		{setsConfig{roles: "HCBS", sets: 1, mutant: setsSettleAny}, true},
-		{setsConfig{roles: "HJSS", sets: 2, kills: 1, mutant: setsAllOver}, true},
-		{setsConfig{roles: "HHBS", sets: 1, mutant: setsBlame}, true},
-		{setsConfig{roles: "HHSS", sets: 1, kills: 1, mutant: setsBehalf}, true},
-		{setsConfig{roles: "HHS", sets: 2, goes: true, mutant: setsLeftFirst}, true},
-		{setsConfig{roles: "HJC", sets: 1, mutant: setsAsItIs}, true},
-		{setsConfig{roles: "HJS", sets: 1, mutant: setsNoBump}, false},
-		{setsConfig{roles: "HHS", sets: 1, mutant: setsNoLook}, false},
-		{setsConfig{roles: "HJC", sets: 1, mutant: setsNoSame}, false},
-		{setsConfig{roles: "HJ", sets: 2, mutant: setsFreeFirst}, false},
-		{setsConfig{roles: "HCSS", sets: 1, kills: 1, mutant: setsNoStill}, false},
-		{setsConfig{roles: "HHSS", sets: 1, kills: 1, stops: 1, mutant: setsOnePass}, false},
+	for _, c := range []setsConfig{
+		{roles: "HJC", sets: 1, mutant: setsOverwrite},
+		{roles: "HJC", sets: 1, mutant: setsEndAny},
+		{roles: "HCBS", sets: 1, mutant: setsSettleAny},
+		{roles: "HJSS", sets: 2, kills: 1, mutant: setsAllOver},
+		{roles: "HHBS", sets: 1, mutant: setsBlame},
+		{roles: "HHSS", sets: 1, kills: 1, stops: 1, mutant: setsNoHelp},
+		{roles: "HHSS", sets: 1, kills: 1, stops: 1, mutant: setsNotOver},
+		{roles: "HHSS", sets: 1, kills: 1, stops: 1, mutant: setsNoAgain},
+		{roles: "HJS", sets: 1, mutant: setsNoBump},
+		{roles: "HHS", sets: 1, mutant: setsNoLook},
+		{roles: "HJC", sets: 1, mutant: setsNoSame},
+		{roles: "HJ", sets: 2, mutant: setsFreeFirst},
+		{roles: "HCSS", sets: 1, kills: 1, mutant: setsNoStill},
+		{roles: "HHSS", sets: 1, kills: 1, stops: 1, mutant: setsOnePass},
+		{roles: "HHTSS", sets: 1, words: 3, kills: 2, mutant: setsNewWho},
+		{roles: "HJCS", sets: 1, kills: 1, mutant: setsNoForget},
+		{roles: "HJCS", sets: 1, kills: 1, mutant: setsNoMaking},
+		{roles: "EEWSS", sets: 2, kills: 2, mutant: setsEmpty},
 	} {
-		add(m.c, m.code, false)
+		add(c, false)
 	}
 	return all
 }
