@@ -531,7 +531,7 @@ func (c bigConfig) check(s *bigState) string {
 	}
 	for b := range s.block {
 		if w := &s.block[b]; w.word.st == hPart && w.of == 1 && !c.named(s, b) {
-			return "a part that the lane does not name is left"
+			return "the lane does not name a part of it"
 		}
 	}
 	return ""

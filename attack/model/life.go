@@ -556,22 +556,22 @@ func (c lifeConfig) model() *check.Model[lifeState] {
 
 func lifeCases() []Case {
 	var all []Case
-	add := func(c lifeConfig, full bool) {
-		all = append(all, Case{Model: "life", Config: c.String(), Mutant: c.mutant, Full: full,
+	add := func(c lifeConfig) {
+		all = append(all, Case{Model: "life", Config: c.String(), Mutant: c.mutant,
 			explore: func() check.Result { return check.Explore(c.model()) }})
 	}
-	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 2}, false)
-	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 1, fails: true}, false)
-	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 1}, false)
-	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 0, kills: 2, stops: 1}, false)
-	add(lifeConfig{members: 2, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1}, false)
-	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 2, stops: 1}, true)
-	add(lifeConfig{members: 3, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1}, true)
+	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 2})
+	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 1, kills: 1, fails: true})
+	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 1})
+	add(lifeConfig{members: 2, slots: 1, lives: 2, looks: 0, kills: 2, stops: 1})
+	add(lifeConfig{members: 2, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1})
+	add(lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 2, stops: 1})
+	add(lifeConfig{members: 3, slots: 2, lives: 1, looks: 1, kills: 2, stops: 1})
 	small := lifeConfig{members: 2, slots: 2, lives: 2, looks: 1, kills: 2, stops: 1}
 	for _, m := range []string{lifeAnyGen, lifeUnmapFirst, lifeExclusive, lifeCleanFirst, lifeBlindProof, lifeSameGen, lifeNoReread, lifeNoLock, lifeLateLock} {
 		c := small
 		c.mutant = m
-		add(c, false)
+		add(c)
 	}
 	return all
 }

@@ -83,7 +83,7 @@ type setsProc struct {
 	others   bool // so is another
 	over     bool // it settles: a set is over
 	making   bool // it settles: the object is being made
-	rechecks bool // it does so: it goes on holding its own set
+	rechecks bool // it ends a set for nobody, and goes on holding its own
 	st       setsStateWord
 	w        setsHold
 	e, d     heapWord // entry and data as they were read
@@ -1125,14 +1125,14 @@ func setsCases() []Case {
 		{roles: "HHSS", sets: 1, goes: true, kills: 1},
 		{roles: "HTSS", sets: 1, kills: 1},
 		{roles: "EEWS", sets: 2, kills: 2},
+		{roles: "HJSS", sets: 2, kills: 2},
+		{roles: "HJCS", sets: 2, kills: 2},
 	} {
 		add(c, false)
 	}
 	for _, c := range []setsConfig{
 		{roles: "HJCSS", sets: 1, kills: 1, stops: 1},
 		{roles: "HHJSS", sets: 1, words: 3, kills: 2},
-		{roles: "HJSS", sets: 2, kills: 2},
-		{roles: "HJCS", sets: 2, kills: 2},
 		{roles: "HJCLBS", sets: 1, words: 3},
 		{roles: "HHTSS", sets: 1, words: 3, kills: 2},
 		{roles: "EEWSS", sets: 2, kills: 1},
