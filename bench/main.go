@@ -18,8 +18,8 @@
 // # Crash behaviour
 //
 // The processes end when the harness does, however it ends: they notice that their command pipe is closed, and take along
-// what they started. What they share has no name, so nothing can be left behind. A row that fails or hangs is reported as
-// failed, and the others go on.
+// what they started. What they share has no name, but for Tandem's Spaces, which are swept at the end, or by whoever uses
+// Tandem next. A row that fails or hangs is reported as failed, and the others go on.
 package main
 
 import (
@@ -36,6 +36,7 @@ import (
 	"syscall"
 
 	"github.com/tandem-ipc/tandem/bench/crows"
+	"github.com/tandem-ipc/tandem/shm"
 )
 
 func main() {
@@ -132,6 +133,9 @@ func harness(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		fmt.Fprintln(stderr, "bench:", s)
 	}
 	rec, err := measure(ctx, all, byName[lineName()], m, opt, stderr)
+	if _, swept := shm.Sweep(); swept != nil && !errors.Is(swept, errors.ErrUnsupported) {
+		err = errors.Join(err, swept)
+	}
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func Main(run func(context.Context) error) {
 }
 
 // Init is for programs, and test binaries, that keep a main of their own: called before anything else, it runs the
-// function in a child, and never returns there. In any other process it does nothing.
+// function in a child, and never returns there. In any other process it does nothing. Such a program calls WaitAll and
+// shm.Exit before it ends; without them its children end with it, and its peers see a death.
 func Init() {
 	text := os.Getenv(shm.EnvSpace)
 	if text == "" {
