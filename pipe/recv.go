@@ -36,10 +36,13 @@ func (r *receiver) ready() error {
 
 // drop gives the role up.
 func (r *receiver) drop() {
+	if r.lane.lane == nil {
+		return // this end has no such direction
+	}
 	if r.c != nil {
 		r.c.Close()
-		r.lane.lane.Consumer.CompareAndSwap(uint64(r.end.obj.Self()), 0)
 	}
+	r.lane.lane.Consumer.CompareAndSwap(uint64(r.end.obj.Self()), 0)
 }
 
 // await waits until there is something to receive. After the end of the other side that is what it had committed, then

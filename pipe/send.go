@@ -80,10 +80,13 @@ func (s *sender) findBlocks() error {
 
 // drop gives the role up.
 func (s *sender) drop() {
+	if s.lane.lane == nil {
+		return // this end has no such direction
+	}
 	if s.p != nil {
 		s.p.Close()
-		s.lane.lane.Producer.CompareAndSwap(uint64(s.end.obj.Self()), 0)
 	}
+	s.lane.lane.Producer.CompareAndSwap(uint64(s.end.obj.Self()), 0)
 }
 
 // deliver commits one message of any size.

@@ -61,6 +61,9 @@ func (sp *Space) Check() error {
 		return nil
 	}))
 	err = errors.Join(err, s.objects(func(r Ref, _ *layout.Entry, w layout.Word, header []byte) error {
+		if w.State() != layout.Shared {
+			return nil // looked at as a block
+		}
 		open := false
 		for i := range int(view[layout.Object](header, 0).Sets) {
 			if at := layout.SizeObject + i*layout.SizeSet; at+layout.SizeSet <= len(header) {

@@ -17,7 +17,7 @@ import (
 func newObject(t *testing.T, sp *Space) *Object {
 	t.Helper()
 	spec := testObject(0)
-	spec.Sets = 1
+	spec.Header, spec.Sets = layout.SizeProcess, 1
 	o, err := sp.NewObject(spec)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package shm
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/tandem-ipc/tandem/codec"
@@ -59,6 +60,9 @@ func (s *space) newObject(spec Spec) (*Object, error) {
 	class, ok := objectClass(spec.Header)
 	if !ok {
 		return nil, fmt.Errorf("shm: a header of %d bytes is too large: %w", spec.Header, ErrNoSpace)
+	}
+	if n := classSets(class); spec.Sets != n {
+		return nil, fmt.Errorf("shm: an object with %d sets, its header of %d bytes is of a class with %d: %w", spec.Sets, spec.Header, n, fs.ErrInvalid)
 	}
 	b, err := s.allocSmall(class)
 	if err != nil {
@@ -242,33 +246,40 @@ func isShared(e *layout.Entry, seq uint32) bool {
 
 // freeIfOver frees an object whose sets are all over, or helps whoever has begun to.
 func (s *space) freeIfOver(r Ref, e *layout.Entry, header []byte) error {
-	w := layout.Word(e.Word.Load())
-	switch w.State() {
-	case layout.Shared:
-	case layout.Freeing:
-		return s.finishFree(r, e, int64(len(header)), w)
-	default:
-		return nil
+	for {
+		w := layout.Word(e.Word.Load())
+		switch w.State() {
+		case layout.Shared:
+		case layout.Freeing:
+			return s.finishFree(r, e, int64(len(header)), w)
+		default:
+			return nil
+		}
+		over, err := s.isOver(r, e, w, header)
+		if err != nil || !over {
+			return err
+		}
+		// Over is over: nobody can join any more. If this fails, another one was faster: help it.
+		e.Word.CompareAndSwap(uint64(w), uint64(w.To(layout.Freeing, s.self)))
 	}
+}
+
+// isOver tells whether all sets of an object are over, whose entry said w.
+func (s *space) isOver(r Ref, e *layout.Entry, w layout.Word, header []byte) (bool, error) {
 	sets := int(view[layout.Object](header, 0).Sets)
 	if sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(header) {
 		if e.Word.Load() != uint64(w) {
-			return nil // it has become another object while we looked
+			return false, nil // it has become another object while we looked
 		}
-		return fmt.Errorf("object %v of %v with %d sets: %w", r, s, sets, ErrCorrupt)
+		return false, fmt.Errorf("object %v of %v with %d sets: %w", r, s, sets, ErrCorrupt)
 	}
 	for i := range sets {
 		set := view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet))
 		if layout.SetState(set.State.Load()).Phase() == layout.SetOpen {
-			return nil
+			return false, nil
 		}
 	}
-	// Over is over: nobody can join any more, so w can only have been freed by another one meanwhile.
-	freeing := w.To(layout.Freeing, s.self)
-	if !e.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
-		return nil
-	}
-	return s.finishFree(r, e, int64(len(header)), freeing)
+	return true, nil
 }
 
 // finishFree frees the parts of an object whose entry says freeing, then the object. Many may do it at once, and everyone
@@ -298,7 +309,11 @@ func (s *space) freePart(f found, w layout.Word) {
 	if w.State() == layout.Part {
 		freeing := w.To(layout.Freeing, s.self)
 		if !f.entry.Word.CompareAndSwap(uint64(w), uint64(freeing)) {
-			return
+			// Another one was faster, and may be stopped now.
+			freeing = layout.Word(f.entry.Word.Load())
+			if freeing.State() != layout.Freeing || freeing.Seq() != w.Seq() {
+				return
+			}
 		}
 		w = freeing
 	}
@@ -338,7 +353,7 @@ func (s *space) blocks(f func(found, layout.Word) error) error {
 	})
 }
 
-// objects calls f for every object header that is published.
+// objects calls f for every object header that is not free: it may still be OWNED, and half-made.
 func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []byte) error) error {
 	return s.segments(func(g *segment) error {
 		for i := range g.units {
@@ -352,7 +367,7 @@ func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []b
 			}
 			for k := range b.entries {
 				w := layout.Word(b.entries[k].Word.Load())
-				if w.State() != layout.Shared && w.State() != layout.Freeing {
+				if w.State() == layout.Free {
 					continue
 				}
 				if err := f(layout.MakeRef(g.index, b.at(k)), &b.entries[k], w, b.bytes(k)); err != nil {

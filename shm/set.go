@@ -34,7 +34,8 @@ func joinSet(set *layout.Set, m Member, seq uint32) error {
 			set.Word[k].CompareAndSwap(mine, 0)
 			return ErrGone
 		}
-		if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(layout.SetOpen, 0, st.Version()+1))) {
+		// We may be late, and this another object's set: how the last one went stays as it is.
+		if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(layout.SetOpen, st.Member(), st.Version()+1))) {
 			return nil
 		}
 	}
@@ -73,7 +74,7 @@ func leaveSet(set *layout.Set, m Member, seq uint32, died bool, same func() bool
 		case others && !in:
 			held = false // another one has just done it for m
 		case !same():
-			return false
+			return true // only an object whose sets are over goes
 		case others:
 			open := layout.MakeSetState(layout.SetOpen, how, st.Version()+1)
 			if set.State.CompareAndSwap(uint64(st), uint64(open)) {
@@ -101,9 +102,10 @@ func leaveSet(set *layout.Set, m Member, seq uint32, died bool, same func() bool
 func look(set *layout.Set, mine uint64, seq uint32) (in, others bool) {
 	for k := range set.Word {
 		switch w := set.Word[k].Load(); {
+		case w == 0:
 		case w == mine:
 			in = true
-		case w != 0 && layout.HoldSeq(w) == seq:
+		case layout.HoldSeq(w) == seq:
 			others = true
 		}
 	}

@@ -69,6 +69,13 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 			t.Fatalf("it died of %v, who was not in it or not the last", st.Member())
 		}
 	})
+	t.Run("ended by who is not in it, for the first object of a place", func(t *testing.T) {
+		var s layout.Set
+		s.State.Store(uint64(layout.MakeSetState(layout.SetOpen, a, 1)))
+		if !leaveSet(&s, 0, 0, false, always) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
+			t.Fatalf("it ended as %x", state(&s))
+		}
+	})
 	t.Run("words of earlier objects are void", func(t *testing.T) {
 		var s layout.Set
 		for k := range s.Word {
@@ -91,8 +98,12 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	t.Run("a late joiner takes no place of the next object's holders", func(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
+		s.State.Store(uint64(layout.MakeSetState(layout.SetOpen, a, 7)))
 		if err := joinSet(&s, b, 4); err != nil { // who finds out afterwards that it is another object
 			t.Fatal(err)
+		}
+		if st := state(&s); st.Member() != a || st.Version() != 8 {
+			t.Fatalf("how the last one went is forgotten: %x", st)
 		}
 		if in, _ := look(&s, layout.HoldWord(a, 5), 5); !in {
 			t.Fatal("the holder's word was overwritten")
@@ -101,7 +112,10 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	t.Run("the next object's set is not ended for the last one's sake", func(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
-		if leaveSet(&s, b, 4, true, func() bool { return false }) || state(&s).Phase() != layout.SetOpen {
+		if !leaveSet(&s, b, 4, true, func() bool { return false }) {
+			t.Fatal("the object is another by now, and its set not over")
+		}
+		if state(&s).Phase() != layout.SetOpen {
 			t.Fatal("the set of another object was ended")
 		}
 	})

@@ -84,10 +84,16 @@ func (s *space) leaveObjects(m Member, died bool) error {
 		}
 		sets := int(view[layout.Object](header, 0).Sets)
 		if sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(header) {
-			if e.Word.Load() != uint64(w) {
-				return nil // it has become another object while we looked
+			if w.State() != layout.Shared || e.Word.Load() != uint64(w) {
+				return nil // it is being made, or has become another object while we looked
 			}
 			return fmt.Errorf("object %v with %d sets: %w", r, sets, ErrCorrupt)
+		}
+		if w.State() != layout.Shared {
+			for i := range sets {
+				forgetLate(view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet)), m, w.Seq())
+			}
+			return nil
 		}
 		same := func() bool { return e.Word.Load() == uint64(w) }
 		over, changed := false, false

@@ -56,6 +56,15 @@ func objectClass(size int64) (int, bool) {
 	return 0, false
 }
 
+// classSets is how many sets the objects of a header class have: all of a class the same number, because a process that is
+// late by any amount may still add its word to a set of the object that was there before, and take it out again.
+func classSets(class int) int {
+	if class <= layout.ClassObject+1 {
+		return 1
+	}
+	return 2
+}
+
 func blockSize(class int) int64 {
 	if class >= layout.ClassObject {
 		return 512 << (class - layout.ClassObject)

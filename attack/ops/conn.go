@@ -253,7 +253,7 @@ func openTally(env sweep.Env) (*shm.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Open(layout.KindConn)
+	return h.Open(layout.KindProcess)
 }
 
 // drainEnd takes all that is there, and counts what is marked.

@@ -119,7 +119,7 @@ func theirs(v *sweep.VictimEnv) (*shm.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func partThereOrNot(s *sweep.SurvivorEnv, must, mustNot bool) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return err
 	}

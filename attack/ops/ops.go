@@ -159,7 +159,7 @@ func fill(b []byte, c byte) {
 
 // spec is an object with one set and some data.
 func spec(data int64) shm.Spec {
-	return shm.Spec{Kind: layout.KindConn, Header: layout.SizeConn, Sets: 1, Data: data}
+	return shm.Spec{Kind: layout.KindProcess, Header: layout.SizeProcess, Sets: 1, Data: data}
 }
 
 // squat takes blocks and leaves them with a living object, full of a pattern: memory that somebody else may wrongly believe

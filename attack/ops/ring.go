@@ -192,7 +192,7 @@ func openRing(env sweep.Env) (*shm.Object, *ring.SPSC, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -182,7 +182,7 @@ func spaceOps() []sweep.Op {
 				}
 				_, err = attach()
 				v.Defer(func() { exit() })
-				return func() error { _, err := h.Open(layout.KindConn); return err }, err
+				return func() error { _, err := h.Open(layout.KindProcess); return err }, err
 			},
 			Others:  openAndUse,
 			Recover: attachClean,
@@ -218,7 +218,7 @@ func spaceOps() []sweep.Op {
 				if err != nil {
 					return nil, err
 				}
-				o, err := h.Open(layout.KindConn)
+				o, err := h.Open(layout.KindProcess)
 				if err != nil {
 					return nil, err
 				}
@@ -348,7 +348,7 @@ var helpers = map[string]func(*sweep.HelperEnv) error{
 			if err != nil {
 				return err
 			}
-			if o, err = theirs.Open(layout.KindConn); err != nil {
+			if o, err = theirs.Open(layout.KindProcess); err != nil {
 				return err
 			}
 		}
@@ -381,7 +381,7 @@ var helpers = map[string]func(*sweep.HelperEnv) error{
 		if err != nil {
 			return err
 		}
-		note, err := theirs.Open(layout.KindConn)
+		note, err := theirs.Open(layout.KindProcess)
 		if err != nil {
 			return err
 		}
@@ -418,7 +418,7 @@ var helpers = map[string]func(*sweep.HelperEnv) error{
 		if err != nil {
 			return err
 		}
-		if _, err := theirs.Open(layout.KindConn); err != nil {
+		if _, err := theirs.Open(layout.KindProcess); err != nil {
 			return err
 		}
 		h.Ready()
@@ -558,7 +558,7 @@ func readGrown(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return err
 	}
@@ -599,7 +599,7 @@ func unlinkToo(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn) // by whatever name the Space has now
+	o, err := h.Open(layout.KindProcess) // by whatever name the Space has now
 	if err != nil {
 		return err
 	}
@@ -626,7 +626,7 @@ func afterUnlink(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return fmt.Errorf("the old Space cannot be found any more: %w", err)
 	}
@@ -666,7 +666,7 @@ func settleToo(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return err
 	}
@@ -691,7 +691,7 @@ func afterSettle(s *sweep.SurvivorEnv) error {
 	if err != nil {
 		return err
 	}
-	o, err := h.Open(layout.KindConn)
+	o, err := h.Open(layout.KindProcess)
 	if err != nil {
 		return err
 	}
