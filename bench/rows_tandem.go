@@ -232,7 +232,7 @@ func ringReceive(mode futex.Mode) func(*Role) error {
 // connCase chooses what a connection carries: a plain T up to 1 KiB, []byte beyond.
 func connCase(row *Row) {
 	row.Note = "tandem: pipe.Conn[T] with its default ring of 64 KiB and its default policy; T is [n]byte up to 1 KiB, beyond that " +
-		"[]byte by Send, and Receive with a copy"
+		"[]byte by Send, and Receive with CopyTo"
 	switch {
 	case row.Case == "zerocopy":
 		row.A, row.B = connReserve, connReceive
@@ -386,7 +386,7 @@ func connRecvBytes(r *Role) error {
 			if err != nil {
 				return err
 			}
-			n := copy(out, m.Data)
+			n := m.CopyTo(out)
 			if err := c.Ack(); err != nil {
 				return err
 			}

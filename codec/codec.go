@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/tandem-ipc/tandem/csrc"
 )
 
 // ErrMalformed is matched by the error of a Decode whose bytes are no T.
@@ -120,24 +122,28 @@ func (c *Codec[T]) Size() int {
 // Total tells whether any Size bytes are a T, so that nothing needs checking: T is plain and has no bools.
 func (c *Codec[T]) Total() bool { return c.form == memory && c.bits == nil }
 
-// Bytes returns the memory of *v, padding included. It panics unless T is plain. Bytes that this process did not write
-// belong into *v through Decode, which checks them.
+// InOnePiece tells whether a T travels as it lies in memory: T is plain, or a string or slice of plain elements.
+func (c *Codec[T]) InOnePiece() bool { return c.form <= slice }
+
+// Bytes returns the memory of *v that travels, padding included: what Append would append. It is not to be written; only
+// that of a plain T may be, though bytes that this process did not write belong into *v through Decode, which checks them.
+// It panics unless T travels in one piece.
 func (c *Codec[T]) Bytes(v *T) []byte {
-	if c.form != memory {
-		panic("codec: Bytes of " + c.typ.Name + ", which is not plain")
+	switch c.form {
+	case memory:
+		return bytesOf(v)
+	case text:
+		return charactersOf(v)
+	case slice:
+		return elementsOf(v, c.elem)
 	}
-	return bytesOf(v)
+	panic("codec: Bytes of " + c.typ.Name + ", which travels encoded")
 }
 
 // Append appends *v to dst. After an error the result is dst, though bytes may have been written behind its end.
 func (c *Codec[T]) Append(dst []byte, v *T) ([]byte, error) {
-	switch c.form {
-	case memory:
-		return append(dst, bytesOf(v)...), nil
-	case text:
-		return append(dst, *stringOf(v)...), nil
-	case slice:
-		return append(dst, elementsOf(v, c.elem)...), nil
+	if c.InOnePiece() {
+		return append(dst, c.Bytes(v)...), nil
 	}
 	w := *v // w escapes so that v does not, and a plain *v may stay on the caller's stack
 	var out []byte
@@ -199,7 +205,7 @@ func (c *Codec[T]) decodeMemory(src, dst []byte) error {
 	if len(src) != len(dst) {
 		return c.malformed("%d bytes, want %d", len(src), len(dst))
 	}
-	copy(dst, src)
+	csrc.Copy(dst, src)
 	if c.bits == nil {
 		return nil
 	}

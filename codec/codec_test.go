@@ -361,12 +361,19 @@ func TestPlainBytesAreTheMemory(t *testing.T) {
 	if c := codecOf[Incomparable](t); !c.Plain() {
 		t.Error("what makes a struct incomparable is no pointer")
 	}
+	s, text, numbers := "abc", codecOf[string](t), []uint16{1, 2}
+	if b := text.Bytes(&s); !bytes.Equal(b, encode(t, s)) || !text.InOnePiece() {
+		t.Errorf("% x", b)
+	}
+	if b := codecOf[[]uint16](t).Bytes(&numbers); !bytes.Equal(b, encode(t, numbers)) || len(b) != 4 {
+		t.Errorf("% x", b)
+	}
 	defer func() {
 		if recover() == nil {
-			t.Error("Bytes of a string")
+			t.Error("Bytes of a map")
 		}
 	}()
-	codecOf[string](t).Bytes(new(string))
+	codecOf[map[string]int](t).Bytes(new(map[string]int))
 }
 
 func TestPlainDoesNotAllocate(t *testing.T) {

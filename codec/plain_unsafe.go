@@ -15,6 +15,12 @@ func bytesOf[T any](v *T) []byte {
 // stringOf is for a T whose underlying type is string.
 func stringOf[T any](v *T) *string { return (*string)(unsafe.Pointer(v)) }
 
+// charactersOf returns the memory of a string, which is not to be written.
+func charactersOf[T any](v *T) []byte {
+	s := *stringOf(v)
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
 // elementsOf returns the memory of the elements of a slice, size bytes each.
 func elementsOf[T any](v *T, size int) []byte {
 	s := *(*[]byte)(unsafe.Pointer(v)) // all slices have the same header; this one's length counts elements

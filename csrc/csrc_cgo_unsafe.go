@@ -12,8 +12,8 @@ package csrc
 #cgo nocallback td_spsc_pop_flat
 #cgo noescape td_spsc_pop_list
 #cgo nocallback td_spsc_pop_list
-#cgo noescape td_spsc_wait
-#cgo nocallback td_spsc_wait
+#cgo noescape td_copy
+#cgo nocallback td_copy
 #include "spsc.h"
 */
 import "C"
@@ -76,8 +76,7 @@ func PopList(r *layout.Ring, data []byte, c *Consumer, dst []byte, lens []uint32
 	return int(k), Status(st)
 }
 
-// Wait polls for the consumer's next header, then sleeps until one comes or ns of CLOCK_MONOTONIC have passed.
-func Wait(r *layout.Ring, data []byte, c *Consumer, polls, hints uint32, ns int64) bool {
-	return C.td_spsc_wait(ring(r), bytes(data), (*C.struct_td_consumer)(unsafe.Pointer(c)), C.uint32_t(polls),
-		C.uint32_t(hints), C.int64_t(ns)) != 0
+func bulk(dst, src []byte, n int) int {
+	C.td_copy(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), C.uint64_t(n))
+	return n
 }

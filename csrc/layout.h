@@ -231,7 +231,9 @@ struct td_ring {
 	uint32_t rwait;    /* futex of the consumer */
 	uint8_t pad3[124];
 	uint32_t wwait;    /* futex of the producer */
-	uint8_t pad4[124];
+	uint8_t pad4[60];
+	uint64_t want;     /* producer, before it sleeps: the position from which on the consumer should wake it */
+	uint8_t pad5[56];
 };
 
 /* ---- A connection ---------------------------------------------------------------------------------------------- */
@@ -368,6 +370,7 @@ TD_OFF(td_ring, cursor, 256);
 TD_OFF(td_ring, leased, 264);
 TD_OFF(td_ring, rwait, 384);
 TD_OFF(td_ring, wwait, 512);
+TD_OFF(td_ring, want, 576);
 TD_OFF(td_lane, big, 64);
 TD_OFF(td_conn, lane, 1152);
 TD_OFF(td_process, state, 640);

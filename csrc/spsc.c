@@ -1,20 +1,9 @@
 //go:build linux
 
-#if defined(__linux__)
-#define _GNU_SOURCE
-#endif
-
 #include "spsc.h"
 
 #include <stdatomic.h>
 #include <string.h>
-
-#if defined(__linux__)
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-#endif
 
 #define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
@@ -242,38 +231,4 @@ uint64_t td_spsc_pop_list(struct td_ring *r, const uint8_t *data, struct td_cons
 	return pop(r, data, c, dst, 0, room, len, n, status);
 }
 
-static inline void hint(uint32_t n)
-{
-	while (n--) {
-#if defined(__x86_64__)
-		__builtin_ia32_pause();
-#elif defined(__aarch64__)
-		__asm__ volatile("isb" ::: "memory");
-#else
-		__asm__ volatile("" ::: "memory");
-#endif
-	}
-}
-
-uint32_t td_spsc_wait(struct td_ring *r, const uint8_t *data, const struct td_consumer *c, uint32_t polls, uint32_t hints,
-                      int64_t ns)
-{
-	const uint64_t *header = (const uint64_t *)(data + (c->pos & c->mask));
-
-	for (uint32_t i = 0; i <= polls; i++) {
-		if (load_acquire(header) != 0)
-			return 1;
-		hint(hints);
-	}
-#if defined(__linux__)
-	/* As futex.announce: the flag, a fence for both if the producer needs none of its own, then the last look. */
-	if (__atomic_exchange_n(&r->rwait, TD_WAIT_SLEEPS, __ATOMIC_SEQ_CST) & TD_WAIT_RELAXED)
-		syscall(SYS_membarrier, 2 /* GLOBAL_EXPEDITED */, 0, 0);
-	if (load_acquire(header) == 0) {
-		struct timespec until = {ns / 1000000000, ns % 1000000000};
-		syscall(SYS_futex, &r->rwait, FUTEX_WAIT_BITSET, TD_WAIT_SLEEPS, &until, 0, FUTEX_BITSET_MATCH_ANY);
-	}
-	__atomic_and_fetch(&r->rwait, ~(uint32_t)TD_WAIT_SLEEPS, __ATOMIC_SEQ_CST);
-#endif
-	return load_acquire(header) != 0;
-}
+void td_copy(void *dst, const void *src, uint64_t n) { memcpy(dst, src, n); }

@@ -1,5 +1,5 @@
 /*
- * The C side of the single-producer single-consumer ring: batches, one crossing each. The Go side of the same protocol
+ * The C side of the single-producer single-consumer ring: batches and bulk copies, one crossing each. The Go side of the same protocol
  * is package ring; a differential test holds them together. Positions are checked here as they are there: what comes
  * from shared memory is loaded once, checked, then used.
  */
@@ -52,11 +52,7 @@ uint64_t td_spsc_pop_flat(struct td_ring *r, const uint8_t *data, struct td_cons
 uint64_t td_spsc_pop_list(struct td_ring *r, const uint8_t *data, struct td_consumer *c, uint8_t *dst, uint64_t room,
                           uint32_t *len, uint64_t n, uint32_t *status);
 
-/*
- * Wait until the consumer's next header is there: polls times, pause hints apart, then asleep until ns (CLOCK_MONOTONIC)
- * or a wake-up. Returns 1 if it is there.
- */
-uint32_t td_spsc_wait(struct td_ring *r, const uint8_t *data, const struct td_consumer *c, uint32_t polls, uint32_t hints,
-                      int64_t ns);
+/* memcpy, for who has none as good. */
+void td_copy(void *dst, const void *src, uint64_t n);
 
 #endif

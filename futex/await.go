@@ -37,6 +37,7 @@ type Waiter struct {
 	usual  time.Duration
 	failed uint
 	skip   uint
+	yield  yielder
 
 	Polled uint64 // waits that ended while polling
 	Slept  uint64 // sleeps in the kernel
@@ -113,8 +114,6 @@ func (w *Waiter) limit() time.Duration {
 	case w.failed >= giveUp:
 		// Polling has been in vain: leave it for a while, then try again at full length.
 		w.skip = 1<<min(w.failed-giveUp+1, skipMost) - 1
-	case w.failed == 0 && w.usual != 0:
-		return min(most, max(4*w.usual, most/8))
 	}
 	return most
 }
@@ -126,11 +125,15 @@ func (w *Waiter) learn(took time.Duration) {
 }
 
 func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) error {
-	// Let goroutines that are ready run first: one of them may be who makes c ready, and our processor (P) is not handed on
-	// at once when we block in the kernel.
-	runtime.Gosched()
+	now, ready := w.yield.do(c)
+	if ready {
+		return nil
+	}
 	w.cancel.watch(ctx, word)
 	for bounded := firstSleep; ; {
+		if now.IsZero() {
+			now = time.Now()
+		}
 		announce(word)
 		if c.Ready() {
 			retract(word)
@@ -145,10 +148,11 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 			return err
 		}
 		w.Slept++
-		result, err := w.cancel.sleep(ctx, word, time.Now().Add(bounded))
+		result, err := w.cancel.sleep(ctx, word, now.Add(bounded))
 		if err != nil {
 			return err
 		}
+		now = time.Time{}
 		if c.Ready() {
 			retract(word)
 			return nil
@@ -158,6 +162,37 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 			bounded = min(2*bounded, MaxSleep)
 		}
 	}
+}
+
+// A yielder lets goroutines that are ready run before a sleep: one of them may be who makes the condition ready, and our
+// processor (P) is not handed on at once when we block in the kernel. Where yielding is expensive it is done now and then
+// only: on a locked thread (runtime.LockOSThread) it costs two switches between threads, more than the sleep itself; and
+// where others are busy for long, the runtime looks for blocked processors often enough.
+type yielder struct {
+	failed, skip uint
+}
+
+const (
+	yieldCheap = time.Microsecond
+	yieldTries = 3
+	yieldSkips = 6 // at most 1 << yieldSkips sleeps
+)
+
+// do tells the time, and whether c is ready, afterwards.
+func (y *yielder) do(c Condition) (now time.Time, ready bool) {
+	start := time.Now()
+	if y.skip > 0 {
+		y.skip--
+		return start, false
+	}
+	runtime.Gosched()
+	now = time.Now()
+	if now.Sub(start) < yieldCheap {
+		y.failed = 0
+	} else if y.failed++; y.failed >= yieldTries {
+		y.skip = 1 << min(y.failed-yieldTries, yieldSkips)
+	}
+	return now, c.Ready()
 }
 
 // announce raises the flag and makes sure that who changes the condition from now on sees it, or that we see the change.

@@ -61,5 +61,5 @@ func (c *canceller) sleep(ctx context.Context, word *atomic.Uint32, deadline tim
 	if ctx.Err() != nil {
 		return Woken, nil
 	}
-	return Wait(word, layout.WaitSleeps, deadline)
+	return wait(word, layout.WaitSleeps, deadline)
 }

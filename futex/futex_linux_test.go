@@ -414,3 +414,28 @@ func BenchmarkSleepAndWake(b *testing.B) {
 	ball.Store(1 << 31)
 	Wake(&ball, 1)
 }
+
+type neverReady struct{}
+
+func (neverReady) Ready() bool { return false }
+func (neverReady) Stop() error { return nil }
+func (neverReady) Recheck()    {}
+
+// On a locked thread yielding costs two switches between threads: it is done now and then only.
+func TestALockedThreadSeldomYields(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var y yielder
+	yields := 0
+	for range 1000 {
+		if y.skip == 0 {
+			yields++
+		}
+		if _, ready := y.do(neverReady{}); ready {
+			t.Fatal("ready")
+		}
+	}
+	if yields > 100 {
+		t.Fatalf("%d yields before 1000 sleeps", yields)
+	}
+}

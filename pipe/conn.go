@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tandem-ipc/tandem/codec"
+	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/ring"
@@ -162,8 +163,8 @@ func (c *Conn[T]) Send(ctx context.Context, v T) error {
 		return fail("send", err)
 	}
 	if err = s.ready(); err == nil {
-		if c.codec.Plain() {
-			err = c.sendPlain(ctx, s, v, true)
+		if c.codec.InOnePiece() {
+			err = c.sendMemory(ctx, s, v, true)
 		} else {
 			err = c.sendEncoded(ctx, s, v, true)
 		}
@@ -182,8 +183,8 @@ func (c *Conn[T]) TrySend(v T) error {
 		return fail("send", err)
 	}
 	if err = s.ready(); err == nil {
-		if c.codec.Plain() {
-			err = c.sendPlain(context.Background(), s, v, false)
+		if c.codec.InOnePiece() {
+			err = c.sendMemory(context.Background(), s, v, false)
 		} else {
 			err = c.sendEncoded(context.Background(), s, v, false)
 		}
@@ -192,8 +193,8 @@ func (c *Conn[T]) TrySend(v T) error {
 	return fail("send", err)
 }
 
-// sendPlain sends v's memory. It is apart from sendEncoded so that v does not escape to the heap.
-func (c *Conn[T]) sendPlain(ctx context.Context, s *sender, v T, wait bool) error {
+// sendMemory sends v as it lies in memory. It is apart from sendEncoded so that v does not escape to the heap.
+func (c *Conn[T]) sendMemory(ctx context.Context, s *sender, v T, wait bool) error {
 	return s.deliver(ctx, c.codec.Bytes(&v), wait)
 }
 
@@ -230,7 +231,12 @@ func (c *Conn[T]) SendMany(ctx context.Context, vs []T) (int, error) {
 		return n, fail("send", err)
 	}
 	for i := range vs {
-		if err := c.sendEncoded(ctx, s, vs[i], true); err != nil {
+		if c.codec.InOnePiece() {
+			err = c.sendMemory(ctx, s, vs[i], true)
+		} else {
+			err = c.sendEncoded(ctx, s, vs[i], true)
+		}
+		if err != nil {
 			return i, fail("send", err)
 		}
 	}
@@ -349,6 +355,9 @@ type Message struct {
 	Data        []byte
 	Redelivered bool // a process that died, or closed this end, was shown it before and did not acknowledge it
 }
+
+// CopyTo copies as much of the message as fits into dst, and returns how much: as copy does, and for large messages faster.
+func (m Message) CopyTo(dst []byte) int { return csrc.Copy(dst, m.Data) }
 
 // Reserve returns n bytes of shared memory to write a message into, zero-copy; Commit sends it. Until Commit or Abort the
 // sending direction of this end belongs to the reservation: other sends wait. For a plain T the bytes are those of a T. It

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/internal/fence"
 	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/ring"
@@ -131,7 +132,7 @@ func (s *sender) sendBig(ctx context.Context, b []byte, wait bool) error {
 	if err != nil {
 		return err
 	}
-	copy(mem, b)
+	csrc.Copy(mem, b)
 	return s.commit(len(b))
 }
 

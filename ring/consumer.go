@@ -149,10 +149,10 @@ func (c *Consumer) advance(pos uint64) {
 	}
 }
 
-// wake wakes the producer if it sleeps.
+// wake wakes the producer if it sleeps, and we have come as far as it wants.
 func (c *Consumer) wake() {
 	fence.Full()
-	if c.ring.WWait.Load()&layout.WaitSleeps != 0 {
+	if c.ring.WWait.Load()&layout.WaitSleeps != 0 && c.own.Pos >= c.ring.Want.Load() {
 		c.publish()
 		futex.Rouse(&c.ring.WWait)
 	}

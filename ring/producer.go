@@ -333,11 +333,21 @@ type Stopper interface {
 func (p *Producer) Wait(ctx context.Context, n int, stop Stopper) error {
 	slept := p.waiter.Slept
 	p.cond = roomFor{p, uint64(n), stop}
+	p.want(p.own.Pos - min(p.own.Pos, (p.own.Mask+1)/2))
 	err := p.waiter.Await(ctx, &p.ring.WWait, &p.cond)
 	if p.waiter.Slept != slept {
 		p.streak = 0
 	}
 	return err
+}
+
+// want asks to be woken once the consumer has come to a position, if we sleep. For room that is half a ring: were we woken
+// for each record that is taken, we would fill its place and sleep again, at the price of two system calls. It is a hint:
+// a sleeper looks for room itself, in the end.
+func (p *Producer) want(pos uint64) {
+	if p.ring.Want.Load() != pos {
+		fence.StoreRelease(word(&p.ring.Want), pos)
+	}
 }
 
 // roomFor is the condition of a producer that waits.
@@ -366,6 +376,7 @@ func (c *roomFor) Ready() bool {
 // WaitTaken waits until the consumer has taken everything below a position.
 func (p *Producer) WaitTaken(ctx context.Context, pos uint64, stop Stopper) error {
 	p.taken = takenTo{p, pos, stop}
+	p.want(pos)
 	return p.waiter.Await(ctx, &p.ring.WWait, &p.taken)
 }
 

@@ -2,6 +2,7 @@ package ring
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -665,4 +666,51 @@ func FuzzRingOnArbitraryMemory(f *testing.F) {
 			p.TryPushFlat(buf, 64)
 		}
 	})
+}
+
+// A producer that sleeps because the ring is full is not woken for every record, but for half a ring; one that waits for
+// its records to be taken is woken when they are.
+func TestASleepingProducerIsWokenWhenItIsWorthIt(t *testing.T) {
+	r, _ := newRing(t, 4096)
+	p, c := sides(t, r)
+	buf := make([]byte, 56) // records of 64
+	records := 0
+	for p.TryPush(buf) == nil {
+		records++
+	}
+	sleeps := func() bool { return r.ring.WWait.Load()&layout.WaitSleeps != 0 }
+	pop := func(n int) {
+		t.Helper()
+		for range n {
+			if _, err := c.TryPop(buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Wait(over, len(buf), never{}); err != context.Canceled { // tells what it wants, and goes
+		t.Fatal(err)
+	}
+	r.ring.WWait.Store(layout.WaitSleeps)
+	pop(records/2 - 1)
+	if !sleeps() {
+		t.Fatal("woken for a few records")
+	}
+	pop(2)
+	if sleeps() {
+		t.Fatal("half of the ring is free, and the producer was not woken")
+	}
+	if err := p.WaitTaken(over, p.Position(), never{}); err != context.Canceled {
+		t.Fatal(err)
+	}
+	r.ring.WWait.Store(layout.WaitSleeps)
+	pop(records - records/2 - 2)
+	if !sleeps() {
+		t.Fatal("woken before the last record was taken")
+	}
+	pop(1)
+	if sleeps() {
+		t.Fatal("all is taken, and the producer was not woken")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -106,7 +107,7 @@ func move(dst, src unsafe.Pointer, n uint64) {
 	case 64:
 		move64(dst, src)
 	default:
-		copy(unsafe.Slice((*byte)(dst), n), unsafe.Slice((*byte)(src), n))
+		csrc.Copy(unsafe.Slice((*byte)(dst), n), unsafe.Slice((*byte)(src), n))
 	}
 }
 

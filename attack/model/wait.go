@@ -7,7 +7,7 @@ import (
 )
 
 // Sleeping and waking: futex/await.go sleep, announce, retract, Relax; futex/futex.go Rouse; ring/producer.go publish;
-// ring/consumer.go advance and roomFor.Ready. csrc/spsc.c publish and td_spsc_wait are the same protocol.
+// ring/consumer.go advance and roomFor.Ready. csrc/spsc.c publish is the same protocol.
 //
 // One process publishes a number that grows, the other waits for each value. There are two ways: records (the word is the
 // header) and room (the words are the exact position, and the lazily published one, which a waiter that has not raised the

@@ -14,14 +14,33 @@ import (
 
 func count() int {
 	n := runtime.NumCPU()
-	var set unix.CPUSet
-	if unix.SchedGetaffinity(0, &set) == nil {
+	if set, ok := affinity("/proc/self/task"); ok {
 		n = set.Count()
 	}
 	if q := quota("/proc/self/cgroup", "/sys/fs/cgroup"); q > 0 {
 		n = min(n, int(math.Ceil(q)))
 	}
 	return n
+}
+
+// affinity is what any thread of the process may run on: who pins a thread does not take the other processors from the rest.
+func affinity(tasks string) (all unix.CPUSet, ok bool) {
+	threads, err := os.ReadDir(tasks)
+	if err != nil {
+		return all, unix.SchedGetaffinity(0, &all) == nil
+	}
+	for _, t := range threads {
+		var set unix.CPUSet
+		tid, err := strconv.Atoi(t.Name())
+		if err != nil || unix.SchedGetaffinity(tid, &set) != nil {
+			continue // it has ended
+		}
+		for i := range all {
+			all[i] |= set[i]
+		}
+		ok = true
+	}
+	return all, ok
 }
 
 // quota is the smallest CPU quota on the way from our cgroup to the root, in processors; 0 is none. It reads both
@@ -102,4 +121,31 @@ func ratio(q, p string) float64 {
 		return 0
 	}
 	return a / b
+}
+
+// Pin keeps the calling goroutine on a thread of its own, on the k-th of the processors that it may use, until undo. Where
+// that is impossible it only keeps the thread.
+func Pin(k int) (undo func()) {
+	runtime.LockOSThread()
+	var was, only unix.CPUSet
+	if unix.SchedGetaffinity(0, &was) != nil {
+		return runtime.UnlockOSThread
+	}
+	for cpu := range 64 * len(was) {
+		if !was.IsSet(cpu) {
+			continue
+		}
+		if k--; k < 0 {
+			only.Set(cpu)
+			break
+		}
+	}
+	if only.Count() == 0 || unix.SchedSetaffinity(0, &only) != nil {
+		return runtime.UnlockOSThread
+	}
+	return func() {
+		if unix.SchedSetaffinity(0, &was) == nil {
+			runtime.UnlockOSThread() // otherwise the thread ends with the goroutine
+		}
+	}
 }

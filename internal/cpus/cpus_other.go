@@ -5,3 +5,9 @@ package cpus
 import "runtime"
 
 func count() int { return runtime.NumCPU() }
+
+// Pin keeps the calling goroutine on a thread of its own until undo.
+func Pin(int) (undo func()) {
+	runtime.LockOSThread()
+	return runtime.UnlockOSThread
+}

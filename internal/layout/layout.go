@@ -236,7 +236,9 @@ type Ring struct {
 	RWait  atomic.Uint32 // consumer sets, producer clears
 	_      [124]byte
 	WWait  atomic.Uint32 // producer sets, consumer clears
-	_      [124]byte
+	_      [60]byte
+	Want   atomic.Uint64 // producer
+	_      [56]byte
 }
 
 // Big is the payload of a record whose message lies in a block of its own.
