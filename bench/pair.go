@@ -157,14 +157,14 @@ func (h *roleHandle) expect(state string, guard time.Time) (report, error) {
 var hang = 20 * time.Second // a variable for the tests
 
 // play runs a row once.
-func (p *pair) play(row *Row, d time.Duration) (*Outcome, error) {
+func (p *pair) play(row *Row, d, lead time.Duration) (*Outcome, error) {
 	guard := time.Now().Add(d + hang)
 	both := []*roleHandle{p.b, p.a} // B goes first
 	if row.B == nil {
 		both = []*roleHandle{p.a}
 	}
 	for _, h := range both {
-		if err := h.tell(command{Row: row.Name(), Time: d}); err != nil {
+		if err := h.tell(command{Row: row.Name(), Time: d, Lead: lead}); err != nil {
 			return nil, err
 		}
 	}
@@ -188,7 +188,7 @@ func (p *pair) play(row *Row, d time.Duration) (*Outcome, error) {
 	if o.A, o.B, err = p.done(both, guard); err != nil {
 		return nil, err
 	}
-	o.Count = o.A.Count
+	o.Count = o.A.Count - o.A.Uncounted
 	end := o.A.End
 	if row.B != nil {
 		if o.B.Count != o.A.Count {

@@ -22,17 +22,19 @@ const (
 type command struct {
 	Row  string        `json:"row,omitempty"` // prepare this row
 	Time time.Duration `json:"time,omitempty"`
-	Go   bool          `json:"go,omitempty"` // start what was prepared
+	Lead time.Duration `json:"lead,omitempty"` // before that, which does not count
+	Go   bool          `json:"go,omitempty"`   // start what was prepared
 }
 
 type report struct {
-	State   string             `json:"state"` // ready, going, done
-	Err     string             `json:"err,omitempty"`
-	Start   int64              `json:"start,omitempty"` // CLOCK_MONOTONIC, the same clock in all processes
-	End     int64              `json:"end,omitempty"`
-	Count   int64              `json:"count,omitempty"`
-	Samples []int64            `json:"samples,omitempty"` // nanoseconds
-	Values  map[string]float64 `json:"values,omitempty"`  // what only the row understands
+	State     string             `json:"state"` // ready, going, done
+	Err       string             `json:"err,omitempty"`
+	Start     int64              `json:"start,omitempty"` // CLOCK_MONOTONIC, the same clock in all processes
+	End       int64              `json:"end,omitempty"`
+	Count     int64              `json:"count,omitempty"`
+	Uncounted int64              `json:"uncounted,omitempty"` // of them, before the clock started
+	Samples   []int64            `json:"samples,omitempty"`   // nanoseconds
+	Values    map[string]float64 `json:"values,omitempty"`    // what only the row understands
 }
 
 // Outcome is one run of a row as both ends saw it. For a row without B, that report is empty.
@@ -50,15 +52,17 @@ type Role struct {
 	Side Side
 	CPU  int // where Go pins this side's thread, unless the row is Free
 
-	proc     *roleProcess
-	total    word // messages in all; A writes it before its last chunk, B reads it
-	duration time.Duration
-	deadline int64
-	last     bool
-	count    int64
-	sum      uint64
-	summed   bool
-	out      report
+	proc      *roleProcess
+	total     word // messages in all; A writes it before its last chunk, B reads it
+	duration  time.Duration
+	lead      time.Duration
+	deadline  int64
+	last      bool
+	count     int64
+	uncounted int64 // of count, in the lead
+	sum       uint64
+	summed    bool
+	out       report
 }
 
 // Mem is n bytes of memory that both processes share, zeroed by A. B may look at it after Go.
@@ -98,7 +102,7 @@ func (r *Role) Go() error {
 		}
 	}
 	r.out.Start = monotonic()
-	r.deadline = r.out.Start + int64(r.duration)
+	r.deadline = r.out.Start + int64(r.duration+r.lead)
 	return nil
 }
 
@@ -108,8 +112,13 @@ func (r *Role) More() bool {
 	if r.last {
 		return false
 	}
+	now := monotonic()
+	if r.lead > 0 && now >= r.out.Start+int64(r.lead) {
+		// The first messages after a pause are another matter: runtimes and processors wake up.
+		r.out.Start, r.lead, r.uncounted, r.out.Samples = now, 0, r.count, r.out.Samples[:0]
+	}
 	r.count += int64(r.Chunk)
-	if monotonic() >= r.deadline {
+	if now >= r.deadline {
 		r.last = true
 		r.total.Store(uint64(r.count))
 	}
@@ -202,7 +211,7 @@ func (r *Role) finish(err error) report {
 	if r.out.End == 0 {
 		r.out.End = monotonic()
 	}
-	r.out.State, r.out.Count = "done", r.count
+	r.out.State, r.out.Count, r.out.Uncounted = "done", r.count, r.uncounted
 	if err == nil && r.summed {
 		if want := r.proc.buffers(r.Row).sumOf(r.count, r.Case == "zerocopy"); r.sum != want {
 			err = fmt.Errorf("bench: %s: the %d messages received add up to %#x, those sent to %#x", r.Name(), r.count, r.sum, want)
@@ -270,7 +279,7 @@ func (p *roleProcess) play(c command) error {
 	if row == nil {
 		return fmt.Errorf("bench: there is no row %q", c.Row)
 	}
-	r := &Role{Row: row, Side: p.side, CPU: p.cpu, proc: p, total: wordAt(p.mem, 0), duration: c.Time}
+	r := &Role{Row: row, Side: p.side, CPU: p.cpu, proc: p, total: wordAt(p.mem, 0), duration: c.Time, lead: c.Lead}
 	act := row.B
 	if p.side == SideA {
 		act = row.A

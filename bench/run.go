@@ -16,11 +16,12 @@ type options struct {
 	reps   int
 	rounds int           // the repetitions are spread over so many passes through all groups
 	time   time.Duration // of one run
+	lead   time.Duration // of each run, before the clock starts
 	warm   time.Duration // of the run before the first of each round, which does not count; 0 for none
 }
 
 var (
-	fullOptions  = options{reps: 9, rounds: 3, time: 40 * time.Millisecond, warm: 8 * time.Millisecond}
+	fullOptions  = options{reps: 9, rounds: 3, time: 40 * time.Millisecond, lead: 12 * time.Millisecond, warm: 8 * time.Millisecond}
 	quickOptions = options{reps: 1, rounds: 1, time: time.Millisecond}
 )
 
@@ -121,7 +122,7 @@ func (s *session) run(first, last int) error {
 	if s.opt.warm > 0 {
 		for _, row := range rows {
 			if row.Reps == 0 { // rows with few repetitions start from nothing each time
-				if _, err := s.once(row, s.opt.warm); err != nil {
+				if _, err := s.once(row, s.opt.warm, 0); err != nil {
 					return err
 				}
 			}
@@ -133,11 +134,11 @@ func (s *session) run(first, last int) error {
 			if row.Reps > 0 && rep >= row.Reps {
 				continue
 			}
-			d := s.opt.time
+			d, lead := s.opt.time, s.opt.lead
 			if row.Time > 0 {
-				d = min(d, row.Time)
+				d, lead = min(d, row.Time), 0
 			}
-			o, err := s.once(row, d)
+			o, err := s.once(row, d, lead)
 			if err != nil {
 				return err
 			}
@@ -160,7 +161,7 @@ func (s *session) run(first, last int) error {
 }
 
 // once runs a row once. It returns nothing for a row that has failed, now or before.
-func (s *session) once(row *Row, d time.Duration) (*Outcome, error) {
+func (s *session) once(row *Row, d, lead time.Duration) (*Outcome, error) {
 	if s.rec.failed[row] != nil {
 		return nil, nil
 	}
@@ -168,7 +169,7 @@ func (s *session) once(row *Row, d time.Duration) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := p.play(row, d)
+	o, err := p.play(row, d, lead)
 	if s.ctx.Err() != nil {
 		return nil, s.ctx.Err()
 	}
