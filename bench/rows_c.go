@@ -32,7 +32,7 @@ func cEnd(end crows.End, memory int) func(*Role) error {
 	}
 }
 
-// sampleEvery is so that a run of 40 ms gives some thousand samples.
+// sampleEvery is so that a run of 60 ms gives some thousand samples.
 func sampleEvery(row *Row) int {
 	if row.Wait == "spin" {
 		return 64

@@ -21,7 +21,7 @@ type options struct {
 }
 
 var (
-	fullOptions  = options{reps: 9, rounds: 3, time: 40 * time.Millisecond, lead: 12 * time.Millisecond, warm: 8 * time.Millisecond}
+	fullOptions  = options{reps: 9, rounds: 3, time: 60 * time.Millisecond, lead: 30 * time.Millisecond, warm: 8 * time.Millisecond}
 	quickOptions = options{reps: 1, rounds: 1, time: time.Millisecond}
 )
 

@@ -175,7 +175,7 @@ type yielder struct {
 const (
 	yieldCheap = time.Microsecond
 	yieldTries = 3
-	yieldSkips = 6 // at most 1 << yieldSkips sleeps
+	yieldSkips = 8 // at most 1 << yieldSkips sleeps
 )
 
 // do tells the time, and whether c is ready, afterwards.
