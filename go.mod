@@ -3,9 +3,9 @@ module github.com/tandem-ipc/tandem
 go 1.26.0
 
 require (
-	github.com/edsrzf/mmap-go v1.2.0 // indirect
-	github.com/fxamacker/cbor/v2 v2.9.6 // indirect
-	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
-	github.com/x448/float16 v0.8.4 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	github.com/edsrzf/mmap-go v1.2.0
+	github.com/fxamacker/cbor/v2 v2.9.6
+	golang.org/x/sys v0.49.0
 )
+
+require github.com/x448/float16 v0.8.4 // indirect

@@ -68,7 +68,7 @@ func runHarness(t testing.TB, args ...string) (stdout, stderr string, err error)
 
 var vocabulary = map[string]*regexp.Regexp{
 	"bench":  regexp.MustCompile(`^(floor|spsc|conn|rtt)$`),
-	"impl":   regexp.MustCompile(`^(tandem|c|c-index|pipe|unix|chan|python|go)$`),
+	"impl":   regexp.MustCompile(`^(tandem|tandem-free|c|c-index|pipe|unix|chan|python|go)$`),
 	"case":   regexp.MustCompile(`^(single|batch|zerocopy|cacheline|oneline|futex|futex-free|memcpy|copy2)$`),
 	"wait":   regexp.MustCompile(`^(spin|block|auto)$`),
 	"metric": regexp.MustCompile(`^(throughput|bandwidth|roundtrip|latency|first-message|start-wait|cpu|memory)$`),

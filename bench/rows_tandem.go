@@ -36,15 +36,16 @@ func tandemRows(s Slot) []*Row {
 			row.Chunk = 8
 		}
 		row.A, row.B = connPing(row.Wait), connPong(row.Wait)
-		row.Note = "tandem: pipe.Conn[[64]byte]; block sleeps at once, auto is the default policy"
+		row.Note = "tandem: pipe.Conn[[64]byte]; block sleeps at once, auto is the default policy; tandem-free: placed by the kernel, as pipe and unix are"
 		rows := []*Row{&row}
 		if s.Wait == "block" {
 			auto := row
 			auto.Wait, auto.Chunk = "auto", 64
 			auto.A, auto.B = connPing("auto"), connPong("auto")
-			free := row
+			free, freeAuto := row, auto
 			free.Impl, free.Free = "tandem-free", true
-			rows = append(rows, &auto, &free)
+			freeAuto.Impl, freeAuto.Free = "tandem-free", true
+			rows = append(rows, &auto, &free, &freeAuto)
 		}
 		return rows
 	}
