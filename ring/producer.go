@@ -203,7 +203,7 @@ func (p *Producer) Abort() { p.reserved = -1 }
 const maxBurst = 32
 
 // bulk is from how many bytes on a record is worth a call into C, which has the faster copy.
-const bulk = 512
+const bulk = 128
 
 // TryPushFlat pushes records of size bytes each, back to back in buf, and returns how many: the error tells why not all.
 // They appear in bursts of up to 32, each by one store.
