@@ -31,7 +31,7 @@ func TestExamplesPrintWhatTheySay(t *testing.T) {
 			if out, err := exec.Command("go", "build", "-o", bin, "./"+name).CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			segments, err := os.MkdirTemp("/dev/shm", "tandemtest.")
+			segments, err := os.MkdirTemp("/dev/shm", "tandemexample.")
 			if err != nil {
 				t.Fatal(err)
 			}

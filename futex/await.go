@@ -200,7 +200,7 @@ func (y *yielder) do(c Condition) (now time.Time, ready bool) {
 // the publisher fences.
 func announce(word *atomic.Uint32) {
 	if word.Swap(layout.WaitSleeps)&layout.WaitRelaxed != 0 {
-		fence.Heavy()
+		fence.Heavy() // where the promise was another's, and it is impossible here, the first sleep is a short one
 	}
 }
 

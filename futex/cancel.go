@@ -2,6 +2,7 @@ package futex
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,9 @@ type registration struct {
 	done <-chan struct{} // identifies the context
 	word *atomic.Uint32
 	stop func() bool
-	over atomic.Bool // the sleeper has moved on to another context
+
+	mu   sync.Mutex // over is not set while fire is about to touch word: it may be unmapped then
+	over bool       // the sleeper has moved on to another context, or for good
 }
 
 func (c *canceller) watch(ctx context.Context, word *atomic.Uint32) {
@@ -38,7 +41,9 @@ func (c *canceller) watch(ctx context.Context, word *atomic.Uint32) {
 
 func (c *canceller) close() {
 	if r := c.registered; r != nil {
-		r.over.Store(true)
+		r.mu.Lock()
+		r.over = true
+		r.mu.Unlock()
 		r.stop()
 		c.registered = nil
 	}
@@ -47,10 +52,20 @@ func (c *canceller) close() {
 // fire wakes the sleeper until it says that it is up: a wake-up between its last look at the context and its sleep would
 // be lost.
 func (r *registration) fire() {
-	for pause := 50 * time.Microsecond; r.of.asleep.Load() && !r.over.Load(); pause = min(2*pause, 5*time.Millisecond) {
-		RouseAll(r.word)
+	for pause := 50 * time.Microsecond; r.rouse(); pause = min(2*pause, 5*time.Millisecond) {
 		time.Sleep(pause)
 	}
+}
+
+// rouse tells whether the sleeper was still to be woken.
+func (r *registration) rouse() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over || !r.of.asleep.Load() {
+		return false
+	}
+	RouseAll(r.word)
+	return true
 }
 
 // sleep is one bounded sleep with the flag raised. fire looks at asleep after the context has ended; we look at the

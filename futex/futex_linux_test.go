@@ -229,7 +229,7 @@ func TestTheSameContextIsRegisteredOnce(t *testing.T) {
 		t.Error("the same context was registered twice")
 	}
 	c.watch(ctx, &other)
-	if c.registered == first || !first.over.Load() {
+	if c.registered == first || !first.over {
 		t.Error("another word needs another registration, and the old one must end")
 	}
 	c.watch(context.Background(), &other)

@@ -162,15 +162,7 @@ func (c *Conn[T]) Send(ctx context.Context, v T) error {
 	if err := s.enter(ctx); err != nil {
 		return fail("send", err)
 	}
-	if err = s.ready(); err == nil {
-		if c.codec.InOnePiece() {
-			err = c.sendMemory(ctx, s, v, true)
-		} else {
-			err = c.sendEncoded(ctx, s, v, true)
-		}
-	}
-	s.leave()
-	return fail("send", err)
+	return c.send(ctx, s, v, true)
 }
 
 // TrySend is Send without waiting: ErrFull if there is no room, or another goroutine is sending.
@@ -182,12 +174,22 @@ func (c *Conn[T]) TrySend(v T) error {
 	if err := s.tryEnter(ErrFull); err != nil {
 		return fail("send", err)
 	}
-	if err = s.ready(); err == nil {
-		if c.codec.InOnePiece() {
-			err = c.sendMemory(context.Background(), s, v, false)
-		} else {
-			err = c.sendEncoded(context.Background(), s, v, false)
+	return c.send(context.Background(), s, v, false)
+}
+
+// send sends in turn, and gives the turn back.
+func (c *Conn[T]) send(ctx context.Context, s *sender, v T, wait bool) error {
+	if !c.codec.InOnePiece() {
+		defer s.leave() // a method of T's may panic
+		err := s.ready()
+		if err == nil {
+			err = c.sendEncoded(ctx, s, v, wait)
 		}
+		return fail("send", err)
+	}
+	err := s.ready()
+	if err == nil {
+		err = c.sendMemory(ctx, s, v, wait)
 	}
 	s.leave()
 	return fail("send", err)
@@ -274,16 +276,17 @@ func (c *Conn[T]) TryRecv() (T, error) {
 // receive receives in turn, and gives the turn back.
 func (c *Conn[T]) receive(ctx context.Context, r *receiver, wait bool) (v T, err error) {
 	if err = r.ready(); err == nil {
+		err = ring.ErrLength
 		if c.codec.Total() {
 			v, err = c.recvPlain(ctx, r, wait)
-		} else {
-			err = ring.ErrLength
-		}
-		if err == ring.ErrLength {
-			v, err = c.recvEncoded(ctx, r, wait)
 		}
 	}
-	r.leave()
+	if err != ring.ErrLength {
+		r.leave()
+		return v, fail("receive", err)
+	}
+	defer r.leave() // a method of T's may panic
+	v, err = c.recvEncoded(ctx, r, wait)
 	return v, fail("receive", err)
 }
 
@@ -298,12 +301,18 @@ func (c *Conn[T]) recvEncoded(ctx context.Context, r *receiver, wait bool) (v T,
 	if err != nil {
 		return v, err
 	}
+	// Also what cannot be decoded, or makes T's method panic: it always will.
+	defer func() {
+		if terr := r.c.Take(); err == nil {
+			err = corrupt(terr)
+		}
+	}()
 	err = c.codec.Decode(m.Data, &v)
-	r.c.Take() // also what cannot be decoded: it never will be
 	return v, err
 }
 
 // RecvMany receives into vs as many values as are there, at least one, and returns how many. It waits only for the first.
+// Errors as Recv; some values may come with one.
 func (c *Conn[T]) RecvMany(ctx context.Context, vs []T) (int, error) {
 	if len(vs) == 0 {
 		return 0, nil
@@ -328,7 +337,7 @@ func (c *Conn[T]) RecvMany(ctx context.Context, vs []T) (int, error) {
 	for i := range vs {
 		v, err := c.recvEncoded(ctx, r, i == 0)
 		if err != nil {
-			if i > 0 && (err == ErrEmpty || r.end.peerOver()) {
+			if i > 0 && isEnd(err) {
 				return i, nil // the next call tells
 			}
 			return i, fail("receive", err)
@@ -336,6 +345,12 @@ func (c *Conn[T]) RecvMany(ctx context.Context, vs []T) (int, error) {
 		vs[i] = v
 	}
 	return len(vs), nil
+}
+
+// isEnd tells whether err says that there is nothing to receive, now or ever.
+func isEnd(err error) bool {
+	var died *PeerDied
+	return err == ErrEmpty || err == io.EOF || errors.As(err, &died)
 }
 
 // All receives until the other end is closed. The last pair carries the error, if it ended otherwise.
@@ -393,7 +408,7 @@ func (c *Conn[T]) reserve(ctx context.Context, s *sender, n int) ([]byte, error)
 }
 
 // Commit sends the first n bytes of what was reserved. It does not wait. The memory must not be touched any more.
-// ErrOrder if nothing was reserved, or less; then the reservation stays.
+// ErrOrder if nothing was reserved, or less, or if n is not the size of a plain T; then the reservation stays.
 func (c *Conn[T]) Commit(n int) error {
 	s, err := c.sender()
 	if err != nil {
@@ -401,6 +416,9 @@ func (c *Conn[T]) Commit(n int) error {
 	}
 	if s.lane.lane == nil || !s.out.Load() {
 		return fail("commit", ErrOrder)
+	}
+	if size := c.codec.Size(); size >= 0 && n != size {
+		return fail("commit", fmt.Errorf("%d bytes of a %s, which has %d: %w", n, c.codec.Type().Name, size, ErrOrder))
 	}
 	if s.end.closed.Load() {
 		s.abort()

@@ -123,10 +123,13 @@ func (e *end) closedErr() error {
 	return ErrClosed
 }
 
-// enter takes the turn of a direction.
+// enter takes the turn of a direction. With a context that is over it does not, even where nothing would have to wait.
 func (l *lane) enter(ctx context.Context) error {
 	if l.lane == nil {
 		return ErrDirection
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	if !l.turn.try() {
 		if l.end.closed.Load() {

@@ -74,13 +74,30 @@ func (r *receiver) popInto(ctx context.Context, dst []byte, wait bool) error {
 			return nil
 		case err == nil:
 			return fmt.Errorf("%w: a message of %d bytes, all have %d", shm.ErrCorrupt, n, len(dst))
-		case err != ring.ErrEmpty:
+		case err == ring.ErrLength:
 			return err
+		case err != ring.ErrEmpty:
+			return r.refuse(err, len(dst))
 		}
 		if err := r.idle(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// refuse takes a message that is too long to be one of size bytes: it never will be. Other errors stay what they are.
+func (r *receiver) refuse(err error, size int) error {
+	short, ok := err.(*ring.ShortBufferError)
+	if !ok {
+		return corrupt(err)
+	}
+	if _, err := r.c.TryPeek(); err != nil {
+		return corrupt(err)
+	}
+	if err := r.c.Take(); err != nil {
+		return corrupt(err)
+	}
+	return fmt.Errorf("%w: a message of %d bytes, all have %d", shm.ErrCorrupt, short.Need, size)
 }
 
 // idle is what to do about an empty ring.

@@ -18,6 +18,7 @@ type Consumer struct {
 	leased uint64 // behind the records that were received and not acknowledged; 0: none
 	popped uint64
 	last   uint64 // length of the last record
+	peeked uint64 // behind the position that TryPeek has shown; 0: none
 	mark   uint64 // popped, at the last wait
 	streak uint32 // publications since the last sleep
 	waiter futex.Waiter
@@ -185,12 +186,18 @@ func (c *Consumer) TryPeek() (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	c.last = rec.n
+	c.last, c.peeked = rec.n, c.own.Pos+1
 	return Message{Data: c.payload(rec.off, rec.n)[:rec.n:rec.n], Redelivered: c.own.Pos < c.again, Big: rec.flags&layout.RecBig != 0}, nil
 }
 
-// Take takes the record that TryPeek has shown.
-func (c *Consumer) Take() { c.take(c.last) }
+// Take takes the record that TryPeek has shown. ErrState if it has shown none, or it was taken.
+func (c *Consumer) Take() error {
+	if c.peeked != c.own.Pos+1 {
+		return ErrState
+	}
+	c.take(c.last)
+	return nil
+}
 
 // TryReceive shows the next record in place. It stays the next one, also for a successor, until Ack; several can be
 // received and are acknowledged together. The memory must not be used after Ack.

@@ -145,21 +145,30 @@ func (r *SPSC) setBurst(off, h, size uint64, src unsafe.Pointer, k int) {
 }
 
 // getBurst copies up to k records of exactly size bytes to dst and returns how many: it stops before the end of the lap and
-// before anything else than such a record. h is the header that the first one must have.
+// before anything else than such a record. h is the header that the first one must have. No pointer is moved but to a
+// record that may be there, and to room for it.
 func (r *SPSC) getBurst(off, h, size uint64, dst unsafe.Pointer, k int) (n int) {
 	rec := recordSize(size)
 	next := headerStep(rec)
-	k = min(k, int((r.mask+1-off)/rec))
+	if k = min(k, int((r.mask+1-off)/rec)); k <= 0 {
+		return 0
+	}
 	p := r.at(off)
 	if size == 64 {
-		for ; n < k && (*atomic.Uint64)(p).Load() == h; n++ {
+		for (*atomic.Uint64)(p).Load() == h {
 			move64(dst, unsafe.Add(p, layout.RecHeader))
+			if n++; n == k {
+				break
+			}
 			p, h, dst = unsafe.Add(p, rec), h+next, unsafe.Add(dst, 64)
 		}
 		return n
 	}
-	for ; n < k && (*atomic.Uint64)(p).Load() == h; n++ {
+	for (*atomic.Uint64)(p).Load() == h {
 		move(dst, unsafe.Add(p, layout.RecHeader), size)
+		if n++; n == k {
+			break
+		}
 		p, h, dst = unsafe.Add(p, rec), h+next, unsafe.Add(dst, size)
 	}
 	return n

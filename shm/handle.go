@@ -143,7 +143,7 @@ func (h Handle) attach() (*space, error) {
 			return nil, err
 		}
 		if sp.s.nonce == h.Nonce {
-			return sp.s, nil
+			return sp.disown(), nil
 		}
 		if err := sp.Close(); err != nil { // another Space of the same name
 			return nil, err

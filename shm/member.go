@@ -61,6 +61,10 @@ func (s *space) join(f *os.File) error {
 // takeSlot makes us the next member of a slot whose lock we hold and whose last generation was gen.
 func (s *space) takeSlot(slot, gen int) {
 	s.self = layout.MakeMember(slot, gen+1)
+	// What the kernel marked when the last member died says nothing about us.
+	for k := range layout.Lives {
+		s.lifeWord(slot, k).Store(0)
+	}
 	p := s.pageOf(slot)
 	p.PID.Store(uint32(os.Getpid()))
 	p.Started.Store(uint64(time.Now().UnixNano()))

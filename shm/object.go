@@ -21,6 +21,7 @@ type Object struct {
 	ref   Ref
 	seq   uint32
 	entry *layout.Entry
+	kind  int
 	set   int
 
 	closed atomic.Bool
@@ -74,7 +75,7 @@ func (s *space) newObject(spec Spec) (*Object, error) {
 	h.TypeName = [len(h.TypeName)]byte{}
 	h.TypeLen = uint32(copy(h.TypeName[:], spec.Type.Name))
 	h.Data, h.DataSize = 0, 0
-	o := &Object{s: s, ref: b.Ref, seq: b.seq, entry: b.entry, Header: b.Bytes, Type: spec.Type}
+	o := &Object{s: s, ref: b.Ref, seq: b.seq, entry: b.entry, kind: spec.Kind, Header: b.Bytes, Type: spec.Type}
 	clear(b.Bytes[layout.SizeObject+spec.Sets*layout.SizeSet:])
 	for i := range spec.Sets {
 		resetSet(o.Set(i), s.self, b.seq)
@@ -147,7 +148,7 @@ func (s *space) openObject(h Handle) (*Object, error) {
 	case sets < 1 || layout.SizeObject+sets*layout.SizeSet > len(f.bytes) || h.Set < 0 || h.Set >= sets:
 		return nil, fmt.Errorf("object with %d sets, set %d wanted: %w", sets, h.Set, ErrCorrupt)
 	}
-	o := &Object{s: s, ref: h.Ref, seq: h.Seq, entry: f.entry, set: h.Set, Header: f.bytes, Type: typ}
+	o := &Object{s: s, ref: h.Ref, seq: h.Seq, entry: f.entry, kind: kind, set: h.Set, Header: f.bytes, Type: typ}
 	if err := o.join(); err != nil {
 		return nil, err
 	}
@@ -173,12 +174,12 @@ func (o *Object) Set(i int) *layout.Set {
 // At is another set of an object that this process has just made: the other end of a connection. It is closed on its own.
 func (o *Object) At(set int) *Object {
 	o.s.retain()
-	return &Object{s: o.s, ref: o.ref, seq: o.seq, entry: o.entry, set: set, Header: o.Header, Data: o.Data, Type: o.Type}
+	return &Object{s: o.s, ref: o.ref, seq: o.seq, entry: o.entry, kind: o.kind, set: set, Header: o.Header, Data: o.Data, Type: o.Type}
 }
 
-// Handle names the object and the set that this process holds.
+// Handle names the object and the set that this process holds. It touches no shared memory: it works after Close, too.
 func (o *Object) Handle() Handle {
-	return Handle{file: o.s.file(), Nonce: o.s.nonce, Ref: o.ref, Seq: o.seq, Kind: int(view[layout.Object](o.Header, 0).Kind), Set: o.set}
+	return Handle{file: o.s.file(), Nonce: o.s.nonce, Ref: o.ref, Seq: o.seq, Kind: o.kind, Set: o.set}
 }
 
 // Self is this process as a member.

@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ type poller struct {
 	burying   map[Member]bool
 	observers map[int]func(*MemberDied)
 	next      int
+	news      []*MemberDied // that the observers have not been told of
+	telling   bool          // somebody is at it
 
 	buriers sync.WaitGroup
 }
@@ -205,18 +208,42 @@ func (p *poller) tell(before []layout.SlotWord) []layout.SlotWord {
 		if is == was || is.State() != layout.SlotClean || !is.Died() {
 			continue
 		}
-		d := p.s.who(layout.MakeMember(slot, is.Gen()))
+		p.announce(p.s.who(layout.MakeMember(slot, is.Gen())))
+	}
+	return now
+}
+
+// announce lets the observers be called, in a goroutine of their own: they may close what belonged to the dead, and with
+// it this Space, which waits for the poller.
+func (p *poller) announce(d *MemberDied) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.observers) == 0 {
+		return
+	}
+	p.news = append(p.news, d)
+	if !p.telling {
+		p.telling = true
+		go p.callObservers()
+	}
+}
+
+func (p *poller) callObservers() {
+	for {
 		p.mu.Lock()
-		var call []func(*MemberDied)
-		for _, f := range p.observers {
-			call = append(call, f)
+		if len(p.news) == 0 {
+			p.telling = false
+			p.mu.Unlock()
+			return
 		}
+		d := p.news[0]
+		p.news = p.news[1:]
+		call := slices.Collect(maps.Values(p.observers))
 		p.mu.Unlock()
 		for _, f := range call {
 			f(d)
 		}
 	}
-	return now
 }
 
 // observe adds an observer of deaths.
@@ -234,7 +261,8 @@ func (p *poller) observe(f func(*MemberDied)) (stop func()) {
 }
 
 // OnDeath calls f for every member that dies, by event, once it has been settled; not for members that leave. f is called
-// from one goroutine and must not block. Of several members that lived in one slot between two looks only the last is reported.
+// from one goroutine at a time, may close anything, and keeps other observers waiting while it runs; it may be called once
+// more while stop returns. Of several members that lived in one slot between two looks only the last is reported.
 func (sp *Space) OnDeath(f func(*MemberDied)) (stop func(), err error) {
 	s, err := sp.enter()
 	if err != nil {

@@ -118,6 +118,15 @@ func (sp *Space) Close() error {
 	return sp.s.release()
 }
 
+// disown closes sp without giving back its reference, which is the caller's from now on.
+func (sp *Space) disown() *space {
+	sp.closed.Store(true)
+	sp.s.mu.Lock()
+	delete(sp.s.opens, sp)
+	sp.s.mu.Unlock()
+	return sp.s
+}
+
 // retain adds a reason to stay a member, for who has one already.
 func (s *space) retain() {
 	s.mu.Lock()
@@ -130,6 +139,9 @@ func (s *space) release() error {
 	attached.mu.Lock()
 	s.mu.Lock()
 	s.refs--
+	if s.refs < 0 {
+		panic("shm: a Space was released more often than it was retained")
+	}
 	last := s.refs == 0
 	if last {
 		// From here on nobody finds this attachment; opening the file again attaches anew.

@@ -30,23 +30,32 @@ type Watch struct {
 // Start makes the directory, names it in the variable env, and looks around.
 func Start(env string) (*Watch, error) {
 	removeStale()
-	dir, err := os.MkdirTemp(parent, pattern)
+	w, err := lockedDirectory()
 	if err != nil {
 		return nil, err
 	}
-	lock, err := os.Open(dir)
+	if err := os.Setenv(env, w.dir); err != nil {
+		return nil, err
+	}
+	w.fds, err = descriptors()
+	return w, err
+}
+
+// lockedDirectory makes a directory that gets the name by which removeStale finds it when it is locked.
+func lockedDirectory() (*Watch, error) {
+	born, err := os.MkdirTemp(parent, "born."+pattern)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := os.Open(born)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, err
 	}
-	if err := os.Setenv(env, dir); err != nil {
-		return nil, err
-	}
-	w := &Watch{dir: dir, lock: lock}
-	w.fds, err = descriptors()
-	return w, err
+	dir := filepath.Join(parent, strings.TrimPrefix(filepath.Base(born), "born."))
+	return &Watch{dir: dir, lock: lock}, os.Rename(born, dir)
 }
 
 // removeStale removes the directories of runs that were killed.
