@@ -29,6 +29,8 @@ type end struct {
 
 	mu      sync.Mutex // guards what follows, and keeps apart those who finish a close
 	why     error      // what ErrClosed says more; not changed once closed
+	pins    int        // how many children it is on the way to; it is not left before
+	passed  bool       // one of them gets our own hold
 	left    bool
 	leftErr error
 	unwatch func()
@@ -204,7 +206,47 @@ func (e *end) claim(role *atomic.Uint64) error {
 func (e *end) Close() error { return e.close(nil) }
 
 // GiveUp implements shm.Local.
-func (e *end) GiveUp() error { return e.close(errors.New("it was passed on to a child process")) }
+func (e *end) GiveUp() error { return e.close(errPassed) }
+
+// Pass implements shm.Local.
+func (e *end) Pass(keep bool) (arrived func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed.Load() && e.why != nil:
+		return nil, fmt.Errorf("%w: %w", ErrClosed, e.why)
+	case e.closed.Load():
+		return nil, ErrClosed
+	case e.passed:
+		return nil, fmt.Errorf("%w: %w", ErrClosed, errPassed)
+	}
+	if e.passed = !keep; e.passed {
+		// The child shall find the roles free.
+		if e.tx.turn.try() {
+			e.tx.drop()
+			e.tx.turn.give()
+		}
+		if e.rx.turn.try() {
+			e.rx.drop()
+			e.rx.turn.give()
+		}
+	}
+	e.pins++
+	return sync.OnceFunc(func() {
+		e.mu.Lock()
+		if !keep {
+			e.passed = false
+		}
+		e.pins--
+		closed := e.closed.Load()
+		e.mu.Unlock()
+		if closed {
+			e.finish()
+		}
+	}), nil
+}
+
+var errPassed = errors.New("it was passed on to a child process")
 
 // close ends this process's use of the end. Calls that are under way return; with a view out, the end is left when the
 // view comes back.
@@ -220,9 +262,10 @@ func (e *end) close(why error) error {
 			}
 		}
 	}
+	pinned := e.pins > 0
 	e.mu.Unlock()
 	e.finish()
-	if !e.tx.out.Load() && !e.rx.out.Load() {
+	if !e.tx.out.Load() && !e.rx.out.Load() && !pinned {
 		<-e.over
 	}
 	e.mu.Lock()
@@ -234,7 +277,7 @@ func (e *end) close(why error) error {
 func (e *end) finish() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.left {
+	if e.left || e.pins > 0 {
 		return
 	}
 	for i, l := range e.lanes() {

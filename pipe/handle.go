@@ -11,8 +11,8 @@ import (
 )
 
 // A Conn travels as a Handle: in arguments of processes, in messages, in environment variables and flags. Somebody must
-// hold the end while its Handle is on the way. As an argument of a process, and only there, sending it gives up the
-// sender's own hold once the child has taken it.
+// hold the end while its Handle is on the way. As an argument of a process, and only there, the Handle itself holds it: the
+// sender may close its Conn at once; else its own hold is given up when the child has taken it.
 
 // Handle names this end, for directories and for whatever carries text.
 func (c *Conn[T]) Handle() shm.Handle {
@@ -89,9 +89,10 @@ func check(have, want codec.Type) error {
 
 // AppendBinary appends the Handle of this end.
 func (c *Conn[T]) AppendBinary(b []byte) ([]byte, error) {
-	if c.end == nil || c.end.closed.Load() {
-		return b, fmt.Errorf("pipe: encode: %w", ErrClosed)
+	if err := c.here(); err != nil {
+		return b, fmt.Errorf("pipe: encode: %w", err)
 	}
+	shm.Passed(c.Handle())
 	return c.Handle().AppendBinary(b)
 }
 
@@ -109,10 +110,21 @@ func (c *Conn[T]) UnmarshalBinary(b []byte) error {
 
 // MarshalText returns the Handle of this end as text.
 func (c *Conn[T]) MarshalText() ([]byte, error) {
-	if c.end == nil || c.end.closed.Load() {
-		return nil, fmt.Errorf("pipe: encode: %w", ErrClosed)
+	if err := c.here(); err != nil {
+		return nil, fmt.Errorf("pipe: encode: %w", err)
 	}
 	return c.Handle().MarshalText()
+}
+
+// here tells whether this process holds the end.
+func (c *Conn[T]) here() error {
+	switch {
+	case c.end == nil:
+		return ErrClosed
+	case c.end.closed.Load():
+		return c.end.closedErr()
+	}
+	return nil
 }
 
 // UnmarshalText opens the end that a Handle names.

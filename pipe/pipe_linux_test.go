@@ -849,3 +849,133 @@ func TestScenarioD10APidIsNobodysIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// picky travels as its own bytes, and panics or refuses on demand.
+type picky struct{ do string }
+
+func (p picky) MarshalBinary() ([]byte, error) {
+	if p.do == "panic in marshal" {
+		panic(p.do)
+	}
+	return []byte(p.do), nil
+}
+
+func (p *picky) UnmarshalBinary(b []byte) error {
+	switch p.do = string(b); p.do {
+	case "panic in unmarshal":
+		panic(p.do)
+	case "refuse":
+		return errors.New("refused")
+	}
+	return nil
+}
+
+func TestAPanicOfAMethodOfTsLeavesTheConnectionUsable(t *testing.T) {
+	a, b := pair[picky](t)
+	panics := func(f func()) (r any) {
+		defer func() { r = recover() }()
+		f()
+		return nil
+	}
+	if panics(func() { a.Send(t.Context(), picky{"panic in marshal"}) }) == nil {
+		t.Fatal("no panic")
+	}
+	must(t, a.Send(t.Context(), picky{"panic in unmarshal"}))
+	must(t, a.Send(t.Context(), picky{"fine"}))
+	if panics(func() { b.Recv(t.Context()) }) == nil {
+		t.Fatal("no panic")
+	}
+	if v, err := b.Recv(t.Context()); v.do != "fine" || err != nil {
+		t.Fatal(v, err)
+	}
+	must(t, a.Close())
+	must(t, b.Close())
+}
+
+func TestWhatCannotBeDecodedIsReportedAlsoInABatch(t *testing.T) {
+	a, b := pair[picky](t)
+	for _, do := range []string{"1", "refuse", "3"} {
+		must(t, a.Send(t.Context(), picky{do}))
+	}
+	must(t, a.Close())
+	vs := make([]picky, 5)
+	if n, err := b.RecvMany(t.Context(), vs); n != 1 || err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Fatal(n, err)
+	}
+	if n, err := b.RecvMany(t.Context(), vs); n != 1 || err != nil || vs[0].do != "3" {
+		t.Fatal(n, err, vs[0])
+	}
+	if _, err := b.RecvMany(t.Context(), vs); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+func TestAContextThatIsOverEndsACallThatNeedNotWait(t *testing.T) {
+	a, b := pair[int](t)
+	must(t, a.Send(t.Context(), 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Send(ctx, 2); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := b.Recv(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if v, err := b.Recv(t.Context()); v != 1 {
+		t.Fatal(v, err)
+	}
+}
+
+func TestAHandleCanBeAskedForAfterClose(t *testing.T) {
+	sp, err := shm.OpenSpace("closed-handles")
+	must(t, err)
+	a, b, err := pipe.New[int](pipe.In(sp))
+	must(t, err)
+	before := a.Handle()
+	must(t, a.Close())
+	must(t, b.Close())
+	must(t, sp.Close())
+	if a.Handle() != before {
+		t.Fatal(a.Handle(), before)
+	}
+	if _, err := a.MarshalText(); !errors.Is(err, pipe.ErrClosed) {
+		t.Fatal(err)
+	}
+}
+
+func TestCommitOfLessThanATIsRefused(t *testing.T) {
+	a, b := pair[[2]uint64](t)
+	mem, err := a.Reserve(t.Context(), 16)
+	must(t, err)
+	mem[0] = 7
+	if err := a.Commit(8); !errors.Is(err, pipe.ErrOrder) {
+		t.Fatal(err)
+	}
+	must(t, a.Commit(16))
+	if v, err := b.Recv(t.Context()); v[0] != 7 || err != nil {
+		t.Fatal(v, err)
+	}
+}
+
+// A view keeps its Space, also in a process that came by a Handle and exits before it is given back.
+func TestAViewOutlivesExitInAProcessThatCameByHandle(t *testing.T) {
+	a, b := pair[[]byte](t)
+	must(t, a.Send(t.Context(), []byte("still here")))
+	p := roles.Start(t, "viewer", handle(t, b))
+	if got := p.Hear(); got != "still here <nil>" {
+		t.Fatal(got)
+	}
+	p.Wait()
+}
+
+func init() {
+	parts["viewer"] = func(p *roles.Peer, args []string) {
+		var c pipe.Conn[[]byte]
+		p.Must(c.UnmarshalText([]byte(args[0])))
+		m, err := c.Receive(context.Background())
+		p.Must(err)
+		p.Must(shm.Exit())
+		text := string(m.Data)
+		p.Say("%s %v", text, c.Ack())
+	}
+}

@@ -41,6 +41,7 @@ func (r *receiver) drop() {
 	}
 	if r.c != nil {
 		r.c.Close()
+		r.c = nil
 	}
 	r.lane.lane.Consumer.CompareAndSwap(uint64(r.end.obj.Self()), 0)
 }

@@ -86,6 +86,7 @@ func (s *sender) drop() {
 	}
 	if s.p != nil {
 		s.p.Close()
+		s.p = nil
 	}
 	s.lane.lane.Producer.CompareAndSwap(uint64(s.end.obj.Self()), 0)
 }

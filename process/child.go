@@ -49,10 +49,11 @@ var self struct {
 }
 
 // Main is the main function of a program that starts processes: func main() { process.Main(run) }. In a child it runs the
-// child's function. In the parent it runs run, waits for the children, leaves every Space and exits: with 1 and the error
-// on standard error if run returned one.
+// child's function. In the parent it runs run, closes what run has left open, waits for the children, leaves every Space
+// and exits: with 1 and the error on standard error if run returned one.
 //
-// The context of run ends with the first SIGINT or SIGTERM; a second one ends the process as if there were no Main.
+// The context of run ends with the first SIGINT or SIGTERM: then the children that are left when run returns are asked to
+// end too. A second signal ends the process as if there were no Main.
 func Main(run func(context.Context) error) {
 	Init()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,13 +64,26 @@ func Main(run func(context.Context) error) {
 		fmt.Fprintln(os.Stderr, err)
 		code = codeError
 	}
-	// How children end is the business of who started them and did not ask; that they end is ours.
+	// How children end is the business of who started them and did not ask; that they end is ours. Whoever of them waits for
+	// us shall see our end.
+	err = shm.CloseObjects()
+	if ctx.Err() != nil {
+		err = errors.Join(err, terminateAll())
+	}
 	_ = WaitAll(context.Background())
-	if err := shm.Exit(); err != nil {
+	if err = errors.Join(err, shm.Exit()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, codeError)
 	}
 	os.Exit(code)
+}
+
+func terminateAll() error {
+	var errs []error
+	for _, p := range Children() {
+		errs = append(errs, p.Terminate())
+	}
+	return errors.Join(errs...)
 }
 
 // Init is for programs, and test binaries, that keep a main of their own: called before anything else, it runs the
@@ -137,9 +151,10 @@ func child(text string) int {
 	if rerr != nil {
 		fmt.Fprintf(os.Stderr, "Process %s:\n%s\n", b.Name, trace(rerr))
 	}
-	// The children of this process end before it, as it would for its parent.
+	// The children of this process end before it, as it would for its parent; those that wait for it see its end.
+	cerr := shm.CloseObjects()
 	_ = WaitAll(ctx)
-	if err := errors.Join(o.Close(), shm.Exit()); err != nil {
+	if err := errors.Join(cerr, o.Close(), shm.Exit()); err != nil {
 		fmt.Fprintf(os.Stderr, "Process %s: %v\n", b.Name, err)
 	}
 	return code

@@ -22,6 +22,8 @@ type definition struct {
 	where string
 	err   error // why it cannot be started
 
+	result bool // it returns one
+
 	// prepare decodes the arguments and returns the call, which returns the encoded result.
 	prepare func(args []byte) (call, error)
 }
@@ -58,7 +60,7 @@ func DefineResult[A, R any](name string, f func(ctx context.Context, args A) (R,
 	if err == nil {
 		err = rerr
 	}
-	return &ResultFunc[A, R]{define(name, err, func(b []byte) (call, error) {
+	d := define(name, err, func(b []byte) (call, error) {
 		var a A
 		if err := args.Decode(b, &a); err != nil {
 			return nil, err
@@ -70,7 +72,9 @@ func DefineResult[A, R any](name string, f func(ctx context.Context, args A) (R,
 			}
 			return result.Append(nil, &r)
 		}, nil
-	})}
+	})
+	d.result = true
+	return &ResultFunc[A, R]{d}
 }
 
 func define(name string, err error, prepare func([]byte) (call, error)) *definition {

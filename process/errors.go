@@ -3,7 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"syscall"
 )
 
 var (
@@ -19,6 +18,9 @@ var (
 	// ErrNoHello is matched by the error of a child that ended without ever taking its arguments.
 	ErrNoHello = errors.New("ended before it took its arguments: main must call process.Main, or process.Init first of all " +
 		"(TestMain too, in a test binary)")
+
+	// ErrNoResult is matched by the error of a child that ended with code 0 and without a result: by os.Exit.
+	ErrNoResult = errors.New("ended without a result")
 )
 
 // An ExitError is returned by Wait for a process that did not end with code 0.
@@ -32,7 +34,7 @@ type ExitError struct {
 func (e *ExitError) Error() string {
 	what := fmt.Sprintf("ended with code %d", e.Code)
 	if e.Code < 0 {
-		what = "was killed by " + signalName(-e.Code)
+		what = "was killed by " + signalConstant(-e.Code)
 	}
 	if e.Err != nil {
 		return fmt.Sprintf("process: %s (pid %d) %s: %v", e.Name, e.PID, what, e.Err)
@@ -55,11 +57,4 @@ func (e *RemoteError) Error() string {
 		return "panic: " + e.Text
 	}
 	return e.Text
-}
-
-func signalName(n int) string {
-	if s := syscall.Signal(n).String(); s != "" {
-		return s
-	}
-	return fmt.Sprintf("signal %d", n)
 }

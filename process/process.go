@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,12 +27,15 @@ type Process struct {
 	opts options
 	def  *definition
 
-	encode func() ([]byte, error) // dropped by Start
+	encode  func() ([]byte, error) // dropped by Start
+	arrived []func()               // for each end that is on its way to the child
 
-	mu    sync.Mutex
-	state state
-	pid   int
-	os    *os.Process
+	mu      sync.Mutex
+	state   state
+	attempt chan struct{} // closed when a Start that is under way is over
+	pid     int
+	os      *os.Process
+	sent    syscall.Signal // the last one from us
 
 	done   chan struct{} // closed when the process has ended; the fields below are final then
 	code   int
@@ -65,7 +70,7 @@ type options struct {
 func Name(name string) Option { return func(o *options) { o.name = name } }
 
 // KeepEnds keeps the parent's own hold of connection ends that it passes as arguments. Without it they are given up once
-// the child has taken them.
+// the child has taken them, and cannot be passed a second time.
 func KeepEnds() Option { return func(o *options) { o.keep = true } }
 
 // made counts the processes that this one has made.
@@ -126,25 +131,32 @@ func (p *Process) ExitCode() (code int, ok bool) {
 // Wait waits until the process has ended: nil if it ended with code 0, else an *ExitError; the error of ctx if that ends
 // first; ErrNotStarted. Any number of goroutines may wait, any number of times.
 func (p *Process) Wait(ctx context.Context) error {
-	p.mu.Lock()
-	st, self := p.state, p.def == nil
-	p.mu.Unlock()
-	switch {
-	case self:
+	if p.def == nil {
 		return p.fail("wait", errors.New("a process cannot wait for itself"))
-	case st == initial:
-		return p.fail("wait", ErrNotStarted)
 	}
-	select {
-	case <-p.done:
-		return p.outcome()
-	default:
-	}
-	select {
-	case <-p.done:
-		return p.outcome()
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		p.mu.Lock()
+		st, ended := p.state, p.done
+		if st == starting {
+			ended = p.attempt
+		}
+		p.mu.Unlock()
+		if st == initial {
+			return p.fail("wait", ErrNotStarted)
+		}
+		select {
+		case <-ended:
+		default:
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if st != starting {
+			children.reported(p)
+			return p.outcome()
+		}
 	}
 }
 
@@ -162,7 +174,8 @@ func (p *Process) fail(op string, err error) error {
 	return fmt.Errorf("process: %s %s: %w", op, p.name, err)
 }
 
-// Terminate asks the process to end: SIGTERM. It does not wait; a process that has ended is left alone.
+// Terminate asks the process to end: SIGTERM, which ends a Go program that does not catch it, as a crash: its context is not
+// cancelled, and its peers see *pipe.PeerDied. To ask a function to return, close what it waits for. It does not wait; a process that has ended is left alone.
 func (p *Process) Terminate() error { return p.Signal(syscall.SIGTERM) }
 
 // Kill ends the process at once: SIGKILL. It does not wait; a process that has ended is left alone.
@@ -188,6 +201,9 @@ func (p *Process) Signal(sig os.Signal) error {
 		target = self
 	}
 	err := target.Signal(sig)
+	if s, ok := sig.(syscall.Signal); ok && err == nil {
+		p.sent = s
+	}
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
@@ -225,18 +241,24 @@ func (p *Process) String() string {
 // Start starts the process, once: this program again, by /proc/self/exe, with the arguments in shared memory. It returns
 // when the new process runs; what becomes of it is seen by Wait. ctx bounds the starting only. Errors: arguments that
 // cannot be encoded, shm.ErrNoSpace, ErrStarted, and what the system says to a new process.
+//
+// Connection ends among the arguments are held for the child from here on: close yours, or leave it, it is given up when the
+// child has taken it (but for KeepEnds). If the child dies before that, it stays what it was: who waits at the other end of
+// it, in this process too, should wait for Done as well.
 func (p *Process) Start(ctx context.Context) error {
 	p.mu.Lock()
 	if p.def == nil || p.state != initial {
 		p.mu.Unlock()
 		return p.fail("start", ErrStarted)
 	}
-	p.state = starting
+	p.state, p.attempt = starting, make(chan struct{})
 	p.mu.Unlock()
 	o, child, err := p.launch(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer close(p.attempt)
 	if err != nil {
+		p.letGo()
 		p.state = initial
 		return p.fail("start", err)
 	}
@@ -245,6 +267,14 @@ func (p *Process) Start(ctx context.Context) error {
 	children.add(p)
 	go p.attend(o, child)
 	return nil
+}
+
+// letGo is called when the ends that were passed have arrived, or never will.
+func (p *Process) letGo() {
+	for _, f := range p.arrived {
+		f()
+	}
+	p.arrived = nil
 }
 
 // launch starts the child.
@@ -268,9 +298,20 @@ func (p *Process) launch(ctx context.Context) (*shm.Object, *os.Process, error) 
 
 // prepare puts into shared memory what the child needs to know.
 func (p *Process) prepare() (*shm.Object, error) {
-	args, err := p.encode()
+	args, passed, err := shm.CollectPassed(p.encode)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	for _, h := range passed {
+		l := h.Local()
+		if l == nil {
+			return nil, fmt.Errorf("arguments: %v was closed meanwhile: %w", h, shm.ErrGone)
+		}
+		arrived, err := l.Pass(p.opts.keep)
+		if err != nil {
+			return nil, fmt.Errorf("arguments: %w", err)
+		}
+		p.arrived = append(p.arrived, arrived)
 	}
 	encoded, err := encode(&boot{Func: p.def.name, Name: p.name, Path: p.path, ParentName: Current().Name(), Args: args})
 	if err != nil {
@@ -299,9 +340,13 @@ func (p *Process) attend(o *shm.Object, child *os.Process) {
 	go func() {
 		w := futex.Waiter{Mode: futex.Block}
 		err := w.Await(context.Background(), &shared.Wait, h)
+		if err == errOver && h.Ready() {
+			err = nil // it has said hello and ended before we looked
+		}
 		if err == nil && !p.opts.keep {
 			err = giveUp(o, shared)
 		}
+		p.letGo()
 		greeted <- err
 	}()
 	code, err := reap(child)
@@ -310,14 +355,15 @@ func (p *Process) attend(o *shm.Object, child *os.Process) {
 	if herr := <-greeted; herr != nil && herr != errOver {
 		err = errors.Join(err, herr)
 	}
-	result, rerr := collect(o, shared, code)
+	result, rerr := p.collect(o, shared, code)
 	err = errors.Join(err, rerr, o.Close())
 	dropLifeline()
 
 	p.mu.Lock()
 	p.state, p.code, p.err, p.result = stopped, code, err, result
+	expected := p.outcome() == nil || code == -int(p.sent) && err == nil
 	p.mu.Unlock()
-	children.remove(p)
+	children.remove(p, expected)
 	close(p.done)
 }
 
@@ -363,12 +409,17 @@ func giveUp(o *shm.Object, shared *layout.Process) error {
 }
 
 // collect reads the outcome that a child has left.
-func collect(o *shm.Object, shared *layout.Process, code int) (result []byte, err error) {
+func (p *Process) collect(o *shm.Object, shared *layout.Process, code int) (result []byte, err error) {
 	switch st := shared.State.Load(); {
+	case st == layout.ProcDone:
+	case code < 0:
+		return nil, nil // it was killed
 	case st == layout.ProcStarted:
 		return nil, ErrNoHello
-	case st != layout.ProcDone:
-		return nil, nil // it was killed, or has called os.Exit
+	case code == 0 && p.def.result:
+		return nil, ErrNoResult
+	default:
+		return nil, nil // it has called os.Exit
 	}
 	b, err := readPart(o, &shared.Result, &shared.ResultLen)
 	if err != nil || shared.Outcome.Load() == layout.OutcomeResult {
@@ -381,44 +432,58 @@ func collect(o *shm.Object, shared *layout.Process, code int) (result []byte, er
 	return nil, re
 }
 
-// children are those that were started and have not ended.
+// children are those that were started: alive until they have ended, and kept while nobody has been told how.
 var children family
 
 type family struct {
-	mu  sync.Mutex
-	set map[*Process]bool
+	mu     sync.Mutex
+	alive  map[*Process]bool
+	untold map[*Process]bool
 }
 
 func (f *family) add(p *Process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.set == nil {
-		f.set = map[*Process]bool{}
+	if f.alive == nil {
+		f.alive, f.untold = map[*Process]bool{}, map[*Process]bool{}
 	}
-	f.set[p] = true
+	f.alive[p], f.untold[p] = true, true
 }
 
-func (f *family) remove(p *Process) {
+// remove is for a child that has ended; expected: there is nothing to tell.
+func (f *family) remove(p *Process, expected bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.set, p)
-}
-
-// Children lists this process's children that were started and have not ended.
-func Children() []*Process {
-	children.mu.Lock()
-	defer children.mu.Unlock()
-	all := make([]*Process, 0, len(children.set))
-	for p := range children.set {
-		all = append(all, p)
+	delete(f.alive, p)
+	if expected {
+		delete(f.untold, p)
 	}
-	return all
 }
 
-// WaitAll waits for all children that are running when it is called, and joins their errors.
+// reported is called when somebody is told how p has ended.
+func (f *family) reported(p *Process) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.untold, p)
+}
+
+// list lists one of the sets in the order of New.
+func (f *family) list(set *map[*Process]bool) []*Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(*set), func(a, b *Process) int { return slices.Compare(a.path, b.path) })
+}
+
+// Children lists this process's children that were started and have not ended, in the order of New.
+func Children() []*Process { return children.list(&children.alive) }
+
+// WaitAll waits for all children that are running when it is called, and joins their errors and those of children that
+// ended before and whose error no Wait has returned yet: a failure is not lost because it came early, but for that of a child
+// that this process has ended itself, by Kill say. (It is kept until then: a program that starts processes for ever should
+// Wait for each.) It returns the error of ctx if that ends first.
 func WaitAll(ctx context.Context) error {
 	var errs []error
-	for _, p := range Children() {
+	for _, p := range children.list(&children.untold) {
 		err := p.Wait(ctx)
 		errs = append(errs, err)
 		if err != nil && err == ctx.Err() {

@@ -130,6 +130,11 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 	return nil
 })
 
+var exits = process.DefineResult("exits", func(ctx context.Context, code int) (string, error) {
+	os.Exit(code)
+	return "", nil
+})
+
 func noMap() map[string]int { return nil }
 
 var large = process.DefineResult("large", func(ctx context.Context, n int) ([]byte, error) {
@@ -495,6 +500,74 @@ func TestAnEndThatIsPassedOnIsGivenUpByTheParent(t *testing.T) {
 	}
 }
 
+// As everyone writes it in Python: start, then close one's own end.
+func TestAnEndMayBeClosedRightAfterStart(t *testing.T) {
+	for range 20 {
+		a, b := pair(t)
+		p, err := echo.Start(t.Context(), mixed{Conn: b})
+		must(t, err)
+		must(t, b.Close())
+		must(t, a.Send(t.Context(), "x"))
+		if v, err := a.Recv(t.Context()); v != "X" {
+			t.Fatal(v, err)
+		}
+		must(t, a.Close())
+		mustEnd(t, p)
+	}
+	// Dies the child first, then nobody holds it.
+	a, b := pair(t)
+	t.Setenv(envForget, "quit")
+	p, err := echo.Start(t.Context(), mixed{Conn: b})
+	must(t, err)
+	must(t, b.Close())
+	mustEnd(t, p)
+	if _, err := a.Recv(t.Context()); err != io.EOF {
+		t.Fatal(err)
+	}
+}
+
+func TestAnEndIsPassedOnOnce(t *testing.T) {
+	a, b := pair(t)
+	p, err := echo.Start(t.Context(), mixed{Conn: b})
+	must(t, err)
+	for range 2 { // on the way, and taken
+		if _, err := echo.Start(t.Context(), mixed{Conn: b}); !errors.Is(err, pipe.ErrClosed) || !strings.Contains(err.Error(), "passed on") {
+			t.Fatal(err)
+		}
+		must(t, a.Send(t.Context(), "x"))
+		if v, err := a.Recv(t.Context()); v != "X" {
+			t.Fatal(v, err)
+		}
+	}
+	must(t, a.Close())
+	mustEnd(t, p)
+}
+
+func TestAFailureIsNotLostBecauseItCameBeforeWaitAll(t *testing.T) {
+	_ = process.WaitAll(t.Context()) // what other tests have left
+	p, err := end.Start(t.Context(), "error")
+	must(t, err)
+	q, err := end.Start(t.Context(), "nil")
+	must(t, err)
+	<-p.Done()
+	<-q.Done()
+	var ended *process.ExitError
+	if err := process.WaitAll(t.Context()); !errors.As(err, &ended) || ended.PID != p.PID() {
+		t.Fatal(err)
+	}
+	if err := process.WaitAll(t.Context()); err != nil {
+		t.Fatalf("told twice: %v", err)
+	}
+}
+
+func TestAResultThatNobodyReturnedIsNoResult(t *testing.T) {
+	r, err := exits.Start(t.Context(), 0)
+	must(t, err)
+	if s, err := r.Wait(t.Context()); !errors.Is(err, process.ErrNoResult) {
+		t.Fatalf("%q, %v", s, err)
+	}
+}
+
 func TestAChildThatDiesBeforeItsHelloLeavesTheEndToTheParent(t *testing.T) {
 	a, b := pair(t)
 	t.Setenv(envForget, "quit")
@@ -773,6 +846,7 @@ func TestMainWaitsForChildrenAndReportsErrors(t *testing.T) {
 	}{
 		{"fine", 0, []string{"run has returned", "child is done"}},
 		{"error", 1, []string{"run has returned", "child is done", "no luck"}},
+		{"signal", 1, []string{"run has returned", "asked to end"}},
 	} {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), "TANDEM_TEST_ROLE=main\x1f"+c.how)
@@ -819,13 +893,22 @@ func init() {
 			if _, err := slow.Start(ctx, mixed{Conn: b}); err != nil {
 				return err
 			}
-			defer func() {
-				fmt.Println("run has returned")
-				a.Close()
-			}()
-			if args[0] == "error" {
+			// a stays open: Main closes it, so that the child sees the end.
+			defer fmt.Println("run has returned")
+			switch args[0] {
+			case "error":
 				return errors.New("no luck")
+			case "signal": // this one waits for nothing that we could close
+				if _, err := sleep.Start(ctx, mixed{}); err != nil {
+					return err
+				}
+				if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+					return err
+				}
+				<-ctx.Done()
+				return errors.New("asked to end")
 			}
+			_ = a
 			return nil
 		})
 	}

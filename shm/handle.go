@@ -1,10 +1,12 @@
 package shm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -174,7 +176,10 @@ type LocalKey struct {
 // Local is what a package keeps per held set, so that opening the same Handle twice leads to the same thing.
 type Local interface {
 	Close() error
-	// GiveUp is called when the hold has been passed on to a child: like Close, but it is not the end for the other side.
+	// Pass is called when the hold travels to a child. It stays until arrived is called, even if it is closed here meanwhile;
+	// unless keep is set it cannot be passed again on the way. An error if it cannot be passed.
+	Pass(keep bool) (arrived func(), err error)
+	// GiveUp is called when a child has taken the hold: like Close, but it is not the end for the other side.
 	GiveUp() error
 }
 
@@ -224,31 +229,62 @@ func (s *space) everything() (locals []Local, opens []*Space) {
 	return locals, opens
 }
 
-// transfers collects the Handles that are opened while Collect runs.
-var transfers struct {
+// A gathering collects Handles while it is on.
+type gathering struct {
+	one  sync.Mutex // who gathers
 	mu   sync.Mutex
 	on   bool
 	list []Handle
 }
 
-// Collect runs f and returns the Handles that were opened meanwhile by unmarshalling: in a child, that came with its
-// arguments. Only what shared objects report with Transferred counts.
-func Collect(f func() error) ([]Handle, error) {
-	transfers.mu.Lock()
-	transfers.on, transfers.list = true, nil
-	transfers.mu.Unlock()
+func (g *gathering) during(f func() error) ([]Handle, error) {
+	g.one.Lock()
+	defer g.one.Unlock()
+	g.mu.Lock()
+	g.on, g.list = true, nil
+	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		g.on = false
+		g.mu.Unlock()
+	}()
 	err := f()
-	transfers.mu.Lock()
-	defer transfers.mu.Unlock()
-	transfers.on = false
-	return transfers.list, err
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.list, err
 }
 
-// Transferred is called by a shared object that was opened from its encoded form.
-func Transferred(h Handle) {
-	transfers.mu.Lock()
-	defer transfers.mu.Unlock()
-	if transfers.on {
-		transfers.list = append(transfers.list, h)
+func (g *gathering) add(h Handle) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.on {
+		g.list = append(g.list, h)
 	}
 }
+
+var opening, passing gathering
+
+// Collect runs f and returns the Handles that were opened meanwhile by unmarshalling: in a child, that came with its
+// arguments. Only what shared objects report with Transferred counts.
+func Collect(f func() error) ([]Handle, error) { return opening.during(f) }
+
+// Transferred is called by a shared object that was opened from its encoded form.
+func Transferred(h Handle) { opening.add(h) }
+
+// CollectPassed runs f, which encodes something, and returns the Handles that are in it: of those that shared objects have
+// reported with Passed, as others may do at the same time.
+func CollectPassed(f func() ([]byte, error)) (encoded []byte, passed []Handle, err error) {
+	list, err := passing.during(func() (err error) {
+		encoded, err = f()
+		return err
+	})
+	for _, h := range list {
+		if b, herr := h.MarshalBinary(); herr == nil && bytes.Contains(encoded, b) && !slices.Contains(passed, h) {
+			passed = append(passed, h)
+		}
+	}
+	return encoded, passed, err
+}
+
+// Passed is called by a shared object that is being encoded in binary form.
+func Passed(h Handle) { passing.add(h) }

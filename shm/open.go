@@ -122,6 +122,13 @@ func Exit() error {
 	private.mu.Lock()
 	private.base = nil
 	private.mu.Unlock()
+	return closeAll(true)
+}
+
+// CloseObjects closes the shared objects that this process has open in any Space, and stays a member.
+func CloseObjects() error { return closeAll(false) }
+
+func closeAll(spaces bool) error {
 	attached.mu.Lock()
 	var all []*space
 	for _, s := range attached.by {
@@ -135,8 +142,10 @@ func Exit() error {
 		for _, l := range locals {
 			err = errors.Join(err, l.Close())
 		}
-		for _, sp := range opens {
-			err = errors.Join(err, sp.Close())
+		if spaces {
+			for _, sp := range opens {
+				err = errors.Join(err, sp.Close())
+			}
 		}
 		err = errors.Join(err, s.release())
 	}

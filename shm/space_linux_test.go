@@ -227,6 +227,24 @@ func TestAKilledMemberIsNoticedSettledAndReported(t *testing.T) {
 	}
 }
 
+// An observer may close the Space whose news it hears.
+func TestAnObserverMayCloseTheSpace(t *testing.T) {
+	sp, err := OpenSpace("observed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	if _, err := sp.OnDeath(func(*MemberDied) { closed <- sp.Close() }); err != nil {
+		t.Fatal(err)
+	}
+	p := roles.Start(t, "member", "observed")
+	p.Hear()
+	p.Kill()
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAStoppedMemberIsAlive(t *testing.T) {
 	sp := openSpace(t, "stopped")
 	p := roles.Start(t, "member", "stopped")
