@@ -22,7 +22,8 @@
 // gives up this process's hold. Passing an end as an argument to a child gives up the sender's hold once the child has
 // taken it (process.KeepEnds keeps it); messages, flags and environment variables never give one up. When nobody holds an
 // end any more, the other side receives what was committed and then io.EOF, or *PeerDied if the last holder died; sends
-// fail at once. It is the last one that counts: as long as another process holds the end, a death changes nothing.
+// fail at once. It is the last one that counts: as long as another process holds the end, a death changes nothing. All Conns
+// of an end in one process are one hold: closing one closes all.
 //
 // For now one process at a time sends at an end, and one receives; another gets ErrBusy until that one closes the end or
 // dies.
@@ -35,7 +36,8 @@
 // # Concurrency
 //
 // All methods may be called from several goroutines: one at a time sends, one receives, the others wait their turn. Each
-// call ends with its context, with Close, and with the end of the other side.
+// call ends with its context, with Close, and with the end of the other side. A goroutine that waits occupies a thread of
+// its process while it sleeps.
 //
 // # Crash behaviour
 //

@@ -353,7 +353,7 @@ func (c *Consumer) Wait(ctx context.Context, stop Stopper) error {
 		pos = c.leased
 	}
 	c.pace()
-	c.cond = recordAt{c, pos, stop}
+	c.cond = recordAt{c, pos, orNever(stop)}
 	err := c.waiter.Await(ctx, &c.ring.RWait, &c.cond)
 	if c.waiter.Slept != slept {
 		c.streak = 0

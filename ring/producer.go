@@ -323,16 +323,28 @@ func (p *Producer) pushBatch(n int, msg func(int) []byte) (int, error) {
 	}
 }
 
-// A Stopper ends waits; see futex.Condition.
+// A Stopper ends waits; see futex.Condition. Nil never does.
 type Stopper interface {
 	Stop() error
 	Recheck()
 }
 
+type never struct{}
+
+func (never) Stop() error { return nil }
+func (never) Recheck()    {}
+
+func orNever(s Stopper) Stopper {
+	if s == nil {
+		return never{}
+	}
+	return s
+}
+
 // Wait waits until there is room for a record of n bytes.
 func (p *Producer) Wait(ctx context.Context, n int, stop Stopper) error {
 	slept := p.waiter.Slept
-	p.cond = roomFor{p, uint64(n), stop}
+	p.cond = roomFor{p, uint64(n), orNever(stop)}
 	p.want(p.own.Pos - min(p.own.Pos, (p.own.Mask+1)/2))
 	err := p.waiter.Await(ctx, &p.ring.WWait, &p.cond)
 	if p.waiter.Slept != slept {
@@ -375,7 +387,7 @@ func (c *roomFor) Ready() bool {
 
 // WaitTaken waits until the consumer has taken everything below a position.
 func (p *Producer) WaitTaken(ctx context.Context, pos uint64, stop Stopper) error {
-	p.taken = takenTo{p, pos, stop}
+	p.taken = takenTo{p, pos, orNever(stop)}
 	p.want(pos)
 	return p.waiter.Await(ctx, &p.ring.WWait, &p.taken)
 }

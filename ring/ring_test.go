@@ -15,12 +15,6 @@ import (
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
 
-// never is for waits that only their condition ends.
-type never struct{}
-
-func (never) Stop() error { return nil }
-func (never) Recheck()    {}
-
 func newRing(t testing.TB, capacity int) (*SPSC, []byte) {
 	t.Helper()
 	mem := make([]byte, Size(capacity))

@@ -19,7 +19,12 @@
 // # Limits
 //
 // 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Memory is reserved before it is
-// used: a full file system or cgroup is ErrNoSpace, never a fault.
+// used: a full file system is ErrNoSpace, never a fault.
+//
+// # What is for whom
+//
+// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Exit and the errors. Object, Block, Spec, Local and
+// what has to do with them is what the other packages of Tandem are made of: it may change with any version.
 //
 // # Environment
 //

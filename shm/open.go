@@ -33,6 +33,10 @@ func Limit(bytes int64) Option { return func(o *options) { o.limit = bytes } }
 // OpenSpace attaches to the named Space, and creates it if need be. Unrelated programs of the same user meet by the name:
 // 1 to 200 letters, digits, '.', '_', '-'. A Space lives as long as a process is attached to it: one that was left behind
 // by killed processes is removed and made anew.
+//
+// Errors: ErrName, fs.ErrExist and fs.ErrNotExist as the options want it, ErrNoSpace, ErrTooMany members, ErrCorrupt and
+// *VersionError for a file that is no Space of this version, ErrBusy if somebody who removes or renames it is stopped in
+// the middle (after 250 ms), and what the system says.
 func OpenSpace(name string, opts ...Option) (*Space, error) {
 	var o options
 	for _, opt := range opts {

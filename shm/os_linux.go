@@ -212,7 +212,7 @@ func spaceIn(dir string) (total, free int64, err error) {
 	if _, err := eintr(func() (int, error) { return 0, unix.Statfs(dir, &st) }); err != nil {
 		return 0, 0, &os.PathError{Op: "ask the size of", Path: dir, Err: err}
 	}
-	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize, nil
+	return int64(st.Blocks) * int64(st.Bsize), int64(st.Bavail) * int64(st.Bsize), nil
 }
 
 func eintr(f func() (int, error)) (int, error) {

@@ -2,7 +2,7 @@
 //
 // # Concurrency
 //
-// Usable may be called from any goroutine; it looks again at most once every few seconds.
+// Usable may be called from any goroutine; it looks again every few seconds.
 //
 // # Crash behaviour
 //
@@ -10,32 +10,35 @@
 package cpus
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const lookAgain = 5 * time.Second
 
-var cache struct {
-	mu    sync.Mutex
-	n     int
-	until time.Time
-}
+var (
+	start = time.Now()
+	n     atomic.Int64 // 0: not counted yet
+	until atomic.Int64 // after start: count again then
+)
 
-// Usable is the number of processors that the process can keep busy, at least 1. A quota of 150 % counts as 2.
+// Usable is the number of processors that the process can keep busy, at least 1. A quota of 150 % counts as 2. It is asked
+// before every wait: it answers with what it knows, and looks again in the background now and then.
 func Usable() int {
-	cache.mu.Lock()
-	defer cache.mu.Unlock()
-	if now := time.Now(); now.After(cache.until) {
-		cache.n = max(1, count())
-		cache.until = now.Add(lookAgain)
+	now, due := int64(time.Since(start)), until.Load()
+	switch {
+	case n.Load() == 0:
+		refresh()
+	case now >= due && until.CompareAndSwap(due, now+int64(lookAgain)):
+		go refresh()
 	}
-	return cache.n
+	return int(n.Load())
 }
 
-// Forget makes the next Usable look again, for who has just changed the affinity.
-func Forget() {
-	cache.mu.Lock()
-	cache.until = time.Time{}
-	cache.mu.Unlock()
+// Forget makes Usable look again at once, for who has just changed the affinity.
+func Forget() { refresh() }
+
+func refresh() {
+	n.Store(int64(max(1, count())))
+	until.Store(int64(time.Since(start) + lookAgain))
 }
