@@ -24,13 +24,15 @@ type end struct {
 	tx sender
 	rx receiver
 
-	closed atomic.Bool
-	over   chan struct{} // closed when the end has been left
+	closed  atomic.Bool
+	closing chan struct{} // closed with it
+	over    chan struct{} // closed when the end has been left
 
 	mu      sync.Mutex // guards what follows, and keeps apart those who finish a close
 	why     error      // what ErrClosed says more; not changed once closed
 	pins    int        // how many children it is on the way to; it is not left before
 	passed  bool       // one of them gets our own hold
+	given   bool       // a child has it: how the end ends is not for us to say
 	left    bool
 	leftErr error
 	unwatch func()
@@ -50,7 +52,7 @@ type lane struct {
 
 // newEnd wires the object, of which this process holds the set o.
 func newEnd(o *shm.Object, set int, mode futex.Mode) (*end, error) {
-	e := &end{obj: o, conn: overlay(o.Header), set: set, mode: mode, over: make(chan struct{})}
+	e := &end{obj: o, conn: overlay(o.Header), set: set, mode: mode, closing: make(chan struct{}), over: make(chan struct{})}
 	simplex := e.conn.Obj.Flags&layout.ConnSimplex != 0
 	for i, l := range e.lanes() {
 		n := set ^ i // the lane it sends on, then the one it receives from
@@ -137,7 +139,7 @@ func (l *lane) enter(ctx context.Context) error {
 		if l.end.closed.Load() {
 			return l.end.closedErr()
 		}
-		if err := l.turn.take(ctx); err != nil {
+		if err := l.turn.take(ctx, l.end.closing); err != nil {
 			return err
 		}
 	}
@@ -206,7 +208,12 @@ func (e *end) claim(role *atomic.Uint64) error {
 func (e *end) Close() error { return e.close(nil) }
 
 // GiveUp implements shm.Local.
-func (e *end) GiveUp() error { return e.close(errPassed) }
+func (e *end) GiveUp() error {
+	e.mu.Lock()
+	e.given = true
+	e.mu.Unlock()
+	return e.close(errPassed)
+}
 
 // Pass implements shm.Local.
 func (e *end) Pass(keep bool) (arrived func(), err error) {
@@ -255,7 +262,7 @@ func (e *end) close(why error) error {
 	if !e.closed.Load() {
 		e.why = why
 		e.closed.Store(true)
-		e.obj.Forget()
+		close(e.closing)
 		for _, l := range e.lanes() {
 			if l.lane != nil {
 				l.ring.RouseAll() // our own waiters have something to look at; the peer's look in vain
@@ -271,6 +278,13 @@ func (e *end) close(why error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.leftErr
+}
+
+// lingers tells whether the end, which is closed, stays held because of a view or a child.
+func (e *end) lingers() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.left && (e.pins > 0 || e.tx.out.Load() || e.rx.out.Load())
 }
 
 // finish leaves the end, once it is closed and nobody in this process uses it any more. Who still does calls it later.
@@ -294,7 +308,12 @@ func (e *end) finish() {
 	if e.unwatch != nil {
 		e.unwatch()
 	}
-	e.leftErr = e.obj.Close()
+	e.obj.Forget() // not before: until now the roles are ours, and another end here would think that they were its own
+	if e.given {
+		e.leftErr = e.obj.GiveUp()
+	} else {
+		e.leftErr = e.obj.Close()
+	}
 	close(e.over)
 	// For those who were about to take a turn: they find the end closed.
 	e.tx.turn.give()

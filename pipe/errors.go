@@ -46,7 +46,7 @@ var (
 	// ErrDirection is returned for a send on the receiving end of a simplex connection, or the other way round.
 	ErrDirection = errors.New("this end has no such direction")
 
-	// ErrOrder is returned for a Commit without Reserve, an Ack without Receive, and for a second Reserve.
+	// ErrOrder is returned for a Commit without Reserve, an Ack without Receive.
 	ErrOrder = errors.New("out of order")
 )
 

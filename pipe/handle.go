@@ -46,7 +46,15 @@ func (c *Conn[T]) open(h shm.Handle, mode futex.Mode) error {
 		return err
 	}
 	e, _ := h.Local().(*end)
-	if e == nil || e.closed.Load() {
+	for e != nil && e.closed.Load() {
+		// It is on its way out; with a view out, or on its way to a child, that may take any time.
+		if e.lingers() {
+			return fmt.Errorf("this process has closed the end, and a view of it is out: %w", ErrBusy)
+		}
+		<-e.over
+		e, _ = h.Local().(*end)
+	}
+	if e == nil {
 		if e, err = openEnd(h, cd.Type(), mode); err != nil {
 			return err
 		}

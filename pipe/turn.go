@@ -17,7 +17,8 @@ func newTurn() turn { return turn{free: make(chan struct{}, 1)} }
 
 func (t *turn) try() bool { return !t.taken.Load() && t.taken.CompareAndSwap(false, true) }
 
-func (t *turn) take(ctx context.Context) error {
+// take waits for the turn, at most until closing is closed: ErrClosed.
+func (t *turn) take(ctx context.Context, closing <-chan struct{}) error {
 	if t.try() {
 		return nil
 	}
@@ -29,6 +30,8 @@ func (t *turn) take(ctx context.Context) error {
 		case <-t.free:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-closing:
+			return ErrClosed
 		}
 	}
 	return nil

@@ -217,14 +217,26 @@ func hello(o *shm.Object, shared *layout.Process, taken []shm.Handle) error {
 	return nil
 }
 
-// protect runs the function and turns a panic into an error.
+// protect runs the function, in a goroutine of its own, and turns a panic into an error, and also runtime.Goexit, and what
+// happens when the error is asked for its text.
 func protect(ctx context.Context, run call) (result []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &RemoteError{Text: fmt.Sprint(r), Panic: true, Stack: string(debug.Stack())}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		err = &RemoteError{Text: "the function ended its goroutine (runtime.Goexit)"}
+		defer func() {
+			if r := recover(); r != nil {
+				err = &RemoteError{Text: fmt.Sprint(r), Panic: true, Stack: string(debug.Stack())}
+			}
+		}()
+		b, rerr := run(ctx)
+		if rerr != nil {
+			rerr = &RemoteError{Text: rerr.Error()}
 		}
+		result, err = b, rerr
 	}()
-	return run(ctx)
+	<-over
+	return result, err
 }
 
 // report leaves the outcome for the parent. The last store is the one that counts.

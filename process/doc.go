@@ -24,7 +24,7 @@
 // are the parent's; its standard input is empty.
 //
 // The function's context ends when the parent does. An error that it returns, or its panic with the stack, is printed on
-// standard error and returned by Wait.
+// standard error and returned by Wait; its process then leaves in order, so its peers see an end and not a death.
 //
 // # Contexts
 //
@@ -38,6 +38,6 @@
 //
 // A child that is killed ends its Wait with an *ExitError that names the signal; what it held of shared objects is settled
 // by the living. No child outlives its parent: half a second after the parent's death it ends, whatever it does, unless it
-// is stopped. A child that never reaches Main or Init explains itself on standard error at its first use of Tandem, and
+// is stopped, or has not reached Main or Init yet. A child that never reaches Main or Init explains itself on standard error at its first use of Tandem, and
 // Wait returns ErrNoHello.
 package process

@@ -139,7 +139,9 @@ func keeps(f *os.File) (bool, error) {
 	if _, err := f.ReadAt(bytesOf(&r), 0); err != nil {
 		return false, nil // too short to be one
 	}
-	return r.Seg.Magic == layout.Magic && r.Seg.Kind == layout.SegRoot && r.Flags&layout.RootKeep != 0, nil
+	// What is doomed has begun to go, and what has flags that nobody sets is damaged: neither is anybody's mailbox.
+	return r.Seg.Magic == layout.Magic && r.Seg.Kind == layout.SegRoot && r.Doomed.Load() == 0 &&
+		r.Flags&layout.RootKeep != 0 && r.Flags&^(layout.RootKeep|layout.RootPrivate) == 0, nil
 }
 
 // nonceIn reads the nonce of a root.

@@ -83,6 +83,9 @@ func (h Handle) plausible() bool {
 
 // AppendBinary appends the binary form.
 func (h Handle) AppendBinary(b []byte) ([]byte, error) {
+	if !h.plausible() {
+		return b, fmt.Errorf("shm: encode a Handle that names nothing: %w", fs.ErrInvalid)
+	}
 	b = binary.LittleEndian.AppendUint64(b, h.Nonce)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Ref))
 	b = binary.LittleEndian.AppendUint32(b, h.Seq)

@@ -159,7 +159,7 @@ func (s *space) openObject(h Handle) (*Object, error) {
 			err = fmt.Errorf("object with %d bytes of data in a block of %d: %w", dataSize, len(d.bytes), ErrCorrupt)
 		}
 		if err != nil {
-			return nil, errors.Join(err, o.leave())
+			return nil, errors.Join(err, o.leave(left))
 		}
 		o.Data = d.bytes[:dataSize:dataSize]
 	}
@@ -190,11 +190,17 @@ func (o *Object) Space() string { return o.s.String() }
 
 // Close leaves the set; it is idempotent. The object is freed with the last one who leaves its last set. The caller has
 // made sure that nobody in this process uses Header or Data any more.
-func (o *Object) Close() error {
+func (o *Object) Close() error { return o.close(left) }
+
+// GiveUp is Close for who has passed its hold on: it has no say in how the set ends, even if it leaves last because the one
+// that took the hold died meanwhile.
+func (o *Object) GiveUp() error { return o.close(passedOn) }
+
+func (o *Object) close(how departure) error {
 	if o.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(o.leave(), o.s.release())
+	return errors.Join(o.leave(how), o.s.release())
 }
 
 // join makes this process a holder, if the object still is the one that was meant.
@@ -215,7 +221,7 @@ func (o *Object) join() error {
 	return nil
 }
 
-func (o *Object) leave() error {
+func (o *Object) leave(how departure) error {
 	key := LocalKey{o.ref, o.seq, o.set}
 	o.s.holding.Lock()
 	defer o.s.holding.Unlock()
@@ -230,7 +236,7 @@ func (o *Object) leave() error {
 			err = errors.Join(err, o.s.settle(m))
 		}
 	}
-	if leaveSet(o.Set(o.set), o.s.self, o.seq, false, o.same) {
+	if leaveSet(o.Set(o.set), o.s.self, o.seq, how, o.same) {
 		o.s.rouse(o.Header, o.Data)
 		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header))
 	}

@@ -50,14 +50,28 @@ func placeIn(set *layout.Set, mine uint64) (int, error) {
 	return 0, fmt.Errorf("%d processes hold it, the most there can be: %w", layout.Holds, ErrTooMany)
 }
 
-// leaveSet takes m out of a set, and ends the set if nobody is left; died says how m goes. It tells whether the set is over.
+// How a member goes.
+type departure int
+
+const (
+	left     departure = iota
+	died               // and so the set, if it was the last
+	passedOn           // as if it had not been there: if it is the last, the one before says how the set ends
+)
+
+// leaveSet takes m out of a set, and ends the set if nobody is left; how says how m goes. It tells whether the set is over.
 // Many may do it at once for a dead member, who may never have been in it. same tells whether the place still holds the
 // object of incarnation seq.
-func leaveSet(set *layout.Set, m Member, seq uint32, died bool, same func() bool) (over bool) {
+func leaveSet(set *layout.Set, m Member, seq uint32, how departure, same func() bool) (over bool) {
 	mine := layout.HoldWord(m, seq)
-	how := Member(0)
-	if died {
-		how = m
+	last := func(st layout.SetState) Member { // who died, of those who went last
+		switch how {
+		case died:
+			return m
+		case passedOn:
+			return st.Member()
+		}
+		return 0
 	}
 	// Before we look at the others: who is not in it was taken out by somebody, and those that we see then look after that.
 	held, _ := look(set, mine, seq)
@@ -76,21 +90,21 @@ func leaveSet(set *layout.Set, m Member, seq uint32, died bool, same func() bool
 		case !same():
 			return true // only an object whose sets are over goes
 		case others:
-			open := layout.MakeSetState(layout.SetOpen, how, st.Version()+1)
+			open := layout.MakeSetState(layout.SetOpen, last(st), st.Version()+1)
 			if set.State.CompareAndSwap(uint64(st), uint64(open)) {
 				clearWord(set, mine)
 				held = false // and look again
 			}
 		default:
-			last := st.Member()
+			who := st.Member()
 			if in {
-				last = how
+				who = last(st)
 			}
 			phase := layout.SetClosed
-			if last != 0 {
+			if who != 0 {
 				phase = layout.SetDied
 			}
-			if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(phase, last, st.Version()+1))) {
+			if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(phase, who, st.Version()+1))) {
 				clearWord(set, mine)
 				return true
 			}

@@ -43,16 +43,16 @@ func (s *space) settle(m Member) error {
 	if w.Gen() != m.Gen() || w.State() != layout.SlotDead {
 		return nil // done already
 	}
-	if err := s.settleAll(m, true); err != nil {
+	if err := s.settleAll(m, died); err != nil {
 		return err
 	}
 	s.end(m, layout.SlotDead)
 	return nil
 }
 
-func (s *space) settleAll(m Member, died bool) error {
+func (s *space) settleAll(m Member, how departure) error {
 	err := errors.Join(
-		s.leaveObjects(m, died),
+		s.leaveObjects(m, how),
 		s.linkDirectory(m),
 		s.freeBlocks(m),
 		s.freeNames(m),
@@ -77,7 +77,7 @@ func (s *space) end(m Member, was int) {
 }
 
 // leaveObjects takes m out of all sets, and frees the objects that are over.
-func (s *space) leaveObjects(m Member, died bool) error {
+func (s *space) leaveObjects(m Member, how departure) error {
 	return s.objects(func(r Ref, e *layout.Entry, w layout.Word, header []byte) error {
 		if w.State() == layout.Freeing {
 			return s.finishFree(r, e, int64(len(header)), w) // whoever began it
@@ -101,7 +101,7 @@ func (s *space) leaveObjects(m Member, died bool) error {
 			set := view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet))
 			forgetLate(set, m, w.Seq())
 			was := layout.SetState(set.State.Load()).Phase()
-			now := leaveSet(set, m, w.Seq(), died, same)
+			now := leaveSet(set, m, w.Seq(), how, same)
 			over = over || now
 			changed = changed || now && was == layout.SetOpen
 		}

@@ -160,7 +160,7 @@ func (s *space) release() error {
 // slot, and lets the memory go. Killed anywhere in here it is a dead member like any other.
 func (s *space) leave() error {
 	s.poll.stop()
-	settled := s.settleAll(s.self, false)
+	settled := s.settleAll(s.self, left)
 	// Another one may take the slot once it is CLEAN: our nodes must not point there any more.
 	err := errors.Join(settled, s.lives.unmap())
 	if settled == nil {

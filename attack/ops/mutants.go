@@ -87,12 +87,12 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "settle: the slot is clean before the rest",
 			File: "shm/settle.go",
-			Old: `	if err := s.settleAll(m, true); err != nil {
+			Old: `	if err := s.settleAll(m, died); err != nil {
 		return err
 	}
 	s.end(m, layout.SlotDead)`,
 			New: `	s.end(m, layout.SlotDead)
-	if err := s.settleAll(m, true); err != nil {
+	if err := s.settleAll(m, died); err != nil {
 		return err
 	}`,
 			Only: "^pair/settle-killed-settle-killed$",
