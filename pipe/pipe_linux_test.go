@@ -979,3 +979,38 @@ func init() {
 		p.Say("%s %v", text, c.Ack())
 	}
 }
+
+func TestCloseEndsWhoWaitsBehindAView(t *testing.T) {
+	a, _ := pair[[]byte](t)
+	if _, err := a.Reserve(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Send(context.Background(), []byte("x")) }()
+	must(t, a.Close())
+	if err := <-ended; !errors.Is(err, pipe.ErrClosed) {
+		t.Fatal(err)
+	}
+	must(t, a.Abort())
+}
+
+// An end that was closed with a view out is this process's until the view comes back: another one here would share its
+// roles without knowing.
+func TestAnEndWithAViewOutCannotBeOpenedAgain(t *testing.T) {
+	a, b := pair[int](t)
+	if _, err := a.Reserve(t.Context(), 8); err != nil {
+		t.Fatal(err)
+	}
+	h := a.Handle()
+	must(t, a.Close())
+	if _, err := pipe.Open[int](h); !errors.Is(err, pipe.ErrBusy) {
+		t.Fatal(err)
+	}
+	must(t, a.Abort())
+	if _, err := b.Recv(t.Context()); err != io.EOF {
+		t.Fatal(err)
+	}
+	if _, err := pipe.Open[int](h); !errors.Is(err, shm.ErrGone) {
+		t.Fatal(err)
+	}
+}

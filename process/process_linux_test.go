@@ -123,6 +123,9 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 		os.Exit(0)
 	case "goexit":
 		runtime.Goexit()
+	case "error that panics":
+		var none *os.PathError
+		return none
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
@@ -133,6 +136,11 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 var exits = process.DefineResult("exits", func(ctx context.Context, code int) (string, error) {
 	os.Exit(code)
 	return "", nil
+})
+
+var dies = process.Define("dies", func(ctx context.Context, a mixed) error {
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
 })
 
 func noMap() map[string]int { return nil }
@@ -366,7 +374,9 @@ func TestScenario20AndHowFunctionsEnd(t *testing.T) {
 		{"nil map", "panic: assignment to entry in nil map", 2, true},
 		{"exit 3", "ended with code 3", 3, false},
 		{"exit 0", "", 0, false},
-		{"kill", "killed", -9, false},
+		{"kill", "killed by SIGKILL", -9, false},
+		{"goexit", "runtime.Goexit", 1, true},
+		{"error that panics", "panic: ", 2, true},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			p, err := end.Start(t.Context(), c.how)
@@ -523,6 +533,20 @@ func TestAnEndMayBeClosedRightAfterStart(t *testing.T) {
 	mustEnd(t, p)
 	if _, err := a.Recv(t.Context()); err != io.EOF {
 		t.Fatal(err)
+	}
+}
+
+// The parent may notice that the child has taken the end only when it is dead already: its giving up is no end.
+func TestADeathIsNotHiddenByTheParentsGivingUp(t *testing.T) {
+	for range 30 {
+		a, b := pair(t)
+		p, err := dies.Start(t.Context(), mixed{Conn: b})
+		must(t, err)
+		var died *pipe.PeerDied
+		if _, err := a.Recv(t.Context()); !errors.As(err, &died) {
+			t.Fatal(err)
+		}
+		mustEnd(t, p)
 	}
 }
 
