@@ -124,8 +124,7 @@ var end = process.Define("end", func(ctx context.Context, how string) error {
 	case "goexit":
 		runtime.Goexit()
 	case "error that panics":
-		var none *os.PathError
-		return none
+		return (*detailed)(nil)
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
@@ -142,6 +141,10 @@ var dies = process.Define("dies", func(ctx context.Context, a mixed) error {
 	syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	select {}
 })
+
+type detailed struct{ text string }
+
+func (d *detailed) Error() string { return d.text }
 
 func noMap() map[string]int { return nil }
 
