@@ -37,9 +37,9 @@ func osRows(s Slot) []*Row {
 type ends struct{ in, out int }
 
 func (e ends) close() {
-	_ = syscall.Close(e.in)
+	_ = closeFD(e.in)
 	if e.out != e.in {
-		_ = syscall.Close(e.out)
+		_ = closeFD(e.out)
 	}
 }
 
@@ -181,7 +181,7 @@ func osPong(r *Role) error {
 
 func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
-		n, err := syscall.Write(fd, b)
+		n, err := writeFD(fd, b)
 		if err == syscall.EINTR {
 			continue
 		}
@@ -195,7 +195,7 @@ func writeAll(fd int, b []byte) error {
 
 func readAll(fd int, b []byte) error {
 	for len(b) > 0 {
-		n, err := syscall.Read(fd, b)
+		n, err := readFD(fd, b)
 		if err == syscall.EINTR {
 			continue
 		}

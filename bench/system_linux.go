@@ -184,3 +184,8 @@ func endGroup() {
 
 // diesWithUs makes a child of this thread end with it.
 func diesWithUs(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// Descriptors are plain numbers here, and elsewhere not.
+func closeFD(fd int) error                  { return syscall.Close(fd) }
+func readFD(fd int, b []byte) (int, error)  { return syscall.Read(fd, b) }
+func writeFD(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }

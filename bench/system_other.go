@@ -37,3 +37,6 @@ func killGroup(int)                             {}
 func endGroup()                                 { os.Exit(1) }
 func diesWithUs(*exec.Cmd)                      {}
 func readMachine() (*Machine, error)            { return nil, errLinuxOnly }
+func closeFD(int) error                         { return errLinuxOnly }
+func readFD(int, []byte) (int, error)           { return 0, errLinuxOnly }
+func writeFD(int, []byte) (int, error)          { return 0, errLinuxOnly }
