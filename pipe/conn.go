@@ -385,7 +385,24 @@ func (c *Conn[T]) Reserve(ctx context.Context, n int) ([]byte, error) {
 	if err != nil {
 		return nil, fail("reserve", err)
 	}
-	mem, err := c.reserve(ctx, s, n)
+	return c.reserved(ctx, s, n, true)
+}
+
+// TryReserve is Reserve without waiting: ErrFull if there is no room, or another goroutine is sending.
+func (c *Conn[T]) TryReserve(n int) ([]byte, error) {
+	s, err := c.sender()
+	if err == nil {
+		err = s.tryEnter(ErrFull)
+	}
+	if err != nil {
+		return nil, fail("reserve", err)
+	}
+	return c.reserved(context.Background(), s, n, false)
+}
+
+// reserved makes a reservation in turn, which it keeps, or gives back if there is none.
+func (c *Conn[T]) reserved(ctx context.Context, s *sender, n int, wait bool) ([]byte, error) {
+	mem, err := c.reserve(ctx, s, n, wait)
 	if err == nil && !s.lend() {
 		s.abort()
 		err = s.end.closedErr()
@@ -397,14 +414,14 @@ func (c *Conn[T]) Reserve(ctx context.Context, n int) ([]byte, error) {
 	return mem, nil
 }
 
-func (c *Conn[T]) reserve(ctx context.Context, s *sender, n int) ([]byte, error) {
+func (c *Conn[T]) reserve(ctx context.Context, s *sender, n int, wait bool) ([]byte, error) {
 	if err := s.ready(); err != nil {
 		return nil, err
 	}
 	if size := c.codec.Size(); n < 0 || size >= 0 && n != size {
 		return nil, fmt.Errorf("%d bytes for a message of %v, which has %d", n, c.codec.Type().Name, size)
 	}
-	return s.reserve(ctx, n, true)
+	return s.reserve(ctx, n, wait)
 }
 
 // Commit sends the first n bytes of what was reserved. It does not wait. The memory must not be touched any more.
@@ -456,9 +473,25 @@ func (c *Conn[T]) Receive(ctx context.Context) (Message, error) {
 	if err != nil {
 		return Message{}, fail("receive", err)
 	}
-	var m Message
+	return c.shown(ctx, r, true)
+}
+
+// TryReceive is Receive without waiting: ErrEmpty if there is nothing, or another goroutine is receiving.
+func (c *Conn[T]) TryReceive() (Message, error) {
+	r, err := c.receiver()
+	if err == nil {
+		err = r.tryEnter(ErrEmpty)
+	}
+	if err != nil {
+		return Message{}, fail("receive", err)
+	}
+	return c.shown(context.Background(), r, false)
+}
+
+// shown shows a message in turn, which it keeps, or gives back if there is none.
+func (c *Conn[T]) shown(ctx context.Context, r *receiver, wait bool) (m Message, err error) {
 	if err = r.ready(); err == nil {
-		m, err = r.show(ctx, true)
+		m, err = r.show(ctx, wait)
 	}
 	if err == nil && !r.lend() {
 		err = r.end.closedErr() // not acknowledged: it comes again

@@ -1014,3 +1014,34 @@ func TestAnEndWithAViewOutCannotBeOpenedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestTryingZeroCopyNeverWaits(t *testing.T) {
+	a, b := pair[[]byte](t, pipe.Capacity(4096))
+	if _, err := b.TryReceive(); err != pipe.ErrEmpty {
+		t.Fatal(err)
+	}
+	sent := 0
+	for ; ; sent++ {
+		mem, err := a.TryReserve(500)
+		if err == pipe.ErrFull {
+			break
+		}
+		must(t, err)
+		mem[0] = byte(sent)
+		if _, err := a.TryReserve(1); err != pipe.ErrFull { // the turn is the first one's
+			t.Fatal(err)
+		}
+		must(t, a.Commit(500))
+	}
+	for i := range sent {
+		m, err := b.TryReceive()
+		if err != nil || m.Data[0] != byte(i) {
+			t.Fatal(i, m.Data[0], err)
+		}
+		must(t, b.Ack())
+	}
+	must(t, a.Close())
+	if _, err := b.TryReceive(); err != io.EOF {
+		t.Fatal(err)
+	}
+}

@@ -240,7 +240,10 @@ func register(s *space) (*Space, error) {
 	if other := attached.by[s.id]; other != nil {
 		other.retain()
 		attached.mu.Unlock()
-		return opened(other), s.leave()
+		if err := s.leave(); err != nil {
+			return nil, errors.Join(err, other.release())
+		}
+		return opened(other), nil
 	}
 	if attached.by == nil {
 		attached.by = map[fileID]*space{}

@@ -258,11 +258,9 @@ func openTally(env sweep.Env) (*shm.Object, error) {
 
 // drainEnd takes all that is there, and counts what is marked.
 func drainEnd(c *conn) (all []int, marked int, err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // so that nothing waits
 	for {
-		m, err := c.Receive(ctx)
-		if errors.Is(err, context.Canceled) {
+		m, err := c.TryReceive()
+		if errors.Is(err, pipe.ErrEmpty) {
 			return all, marked, nil
 		}
 		if err != nil {
