@@ -11,7 +11,7 @@
 // which does nothing but call the function, unless a [Tracer] started the program. Then it locks the OS thread, reports
 // it, waits to be seized, marks the beginning (a getpid with magic arguments) and the end (the entry of a function whose
 // address the beginning carried). Only that thread is traced; all others, the runtime's and the program's own, run free.
-// Victims run with GODEBUG=asyncpreemptoff=1 and GOGC=off, or the runtime would interrupt the operation at random
+// Victims run with GODEBUG=asyncpreemptoff=1, GOGC=off and GOMAXPROCS=4, or the runtime would interrupt the operation at random
 // places, and without address-space randomisation, so that an address means the same in every run, in C code too. So a
 // victim's other goroutines must not spin without calling anything: nobody would take the CPU from them.
 //

@@ -121,12 +121,13 @@ func attackEnvironment(env []string) []string {
 			if val != "" {
 				debug = val + "," + debug
 			}
-		case "GOGC", linkVariable:
+		case "GOGC", "GOMAXPROCS", linkVariable:
 		default:
 			out = append(out, e)
 		}
 	}
-	return append(out, "GODEBUG="+debug, "GOGC=off")
+	// Others run beside the traced thread, which nobody takes its processor from, also where there is one only.
+	return append(out, "GODEBUG="+debug, "GOGC=off", "GOMAXPROCS=4")
 }
 
 // handshake learns the thread that runs the operation.
