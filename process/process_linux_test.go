@@ -705,9 +705,10 @@ func TestWhatCannotBeStartedIsAnErrorOfStart(t *testing.T) {
 }
 
 func TestAFunctionThatTheChildDoesNotKnow(t *testing.T) {
-	p, err := process.Define("defined too late", func(context.Context, int) error { return nil }).Start(t.Context(), 1)
+	name := fmt.Sprint("defined too late, at ", time.Now()) // a name is given once
+	p, err := process.Define(name, func(context.Context, int) error { return nil }).Start(t.Context(), 1)
 	must(t, err)
-	if err := p.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "defined too late") || !strings.Contains(err.Error(), "package variable") {
+	if err := p.Wait(t.Context()); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "package variable") {
 		t.Fatal(err)
 	}
 }
