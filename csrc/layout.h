@@ -132,9 +132,9 @@ struct td_page {               /* a member's slot page; its member writes it unl
 #define TD_FREE 0
 #define TD_CLAIM 1   /* a, b = member; first unit of a run that is being claimed, its followers point back to it */
 #define TD_OWNED 2   /* a, b = member; returns to FREE when that member is dead */
-#define TD_SHARED 3  /* an object; a, b = version, changed by whoever joins it */
+#define TD_SHARED 3  /* an object */
 #define TD_PART 4    /* belongs to the object or lane named by aux */
-#define TD_FREEING 5 /* a, b = member who gives it back */
+#define TD_FREEING 5 /* a, b = member who began to give it back; everyone who meets it helps */
 #define TD_CONT 6    /* a = distance to the first unit of the run */
 #define TD_SLAB 7    /* a = class; for ever */
 #define TD_SEQ_SHIFT 34

@@ -32,9 +32,7 @@ type Waiter struct {
 
 	cancel canceller
 
-	// How polling has gone: the time it took lately when it helped, how often it did not in a row, and how many waits are
-	// to go by without polling.
-	usual  time.Duration
+	// How often polling did not help in a row, and how many waits are to go by without it.
 	failed uint
 	skip   uint
 	yield  yielder
@@ -87,7 +85,7 @@ func (w *Waiter) poll(ctx context.Context, c Condition) bool {
 	pause.Spin(uint32(max(1, max(w.Lead, LeastLead)/hint)))
 	for i := 1; ; i++ {
 		if c.Ready() {
-			w.learn(time.Duration(i) * pollEach)
+			w.learn()
 			return true
 		}
 		if i%lookEvery == 0 {
@@ -110,18 +108,16 @@ func (w *Waiter) limit() time.Duration {
 		return 0
 	}
 	most := worthPolling()
-	switch {
-	case w.failed >= giveUp:
+	if w.failed >= giveUp {
 		// Polling has been in vain: leave it for a while, then try again at full length.
 		w.skip = 1<<min(w.failed-giveUp+1, skipMost) - 1
 	}
 	return most
 }
 
-func (w *Waiter) learn(took time.Duration) {
+func (w *Waiter) learn() {
 	w.Polled++
 	w.failed = 0
-	w.usual += (took - w.usual) / 8
 }
 
 func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) error {

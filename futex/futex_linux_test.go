@@ -336,7 +336,7 @@ func TestAWaiterThatPollsInVainPollsRarely(t *testing.T) {
 	if full > waits/20 {
 		t.Fatalf("%d of %d waits polled", full, waits)
 	}
-	w.learn(time.Microsecond)
+	w.learn()
 	w.skip = 0
 	if w.limit() == 0 {
 		t.Fatal("after a success it does not poll")

@@ -31,7 +31,8 @@
 // # Zero-copy
 //
 // Reserve returns shared memory to build a message in, Receive shows one where it lies. The time is independent of the
-// size. Both hold their direction until Commit or Ack.
+// size. Both hold their direction until Commit or Ack; while one is out after Close, the end stays held, and cannot be
+// opened again here. TryReserve and TryReceive never wait. Message.CopyTo is the fast way to copy a large one out.
 //
 // # Concurrency
 //

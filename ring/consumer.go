@@ -393,6 +393,3 @@ func (w *recordAt) Ready() bool { return w.c.header(w.pos&w.c.own.Mask).Load() !
 
 // Close ends the use of the ring's receiving side.
 func (c *Consumer) Close() { c.waiter.Close() }
-
-// Popped counts what this Consumer has taken, or received.
-func (c *Consumer) Popped() uint64 { return c.popped }

@@ -15,7 +15,6 @@ type Producer struct {
 	own      csrc.Producer
 	max      uint64 // MaxRecord
 	reserved int64  // bytes reserved and not committed; -1: none
-	pushed   uint64
 	streak   uint32 // refreshes since the last sleep
 	waiter   futex.Waiter
 	cond     roomFor // of waiter, like taken; here so that waiting does not allocate
@@ -56,7 +55,6 @@ func (p *Producer) TryPush(msg []byte) error {
 		move(p.at(off+layout.RecHeader), pointer(msg), n)
 	}
 	p.own.Pos = pos + rec
-	p.pushed++
 	fence.StoreRelease(word(p.header(off)), headerOf(pos, n, layout.RecCommit)) // publish
 	if p.ring.RWait.Load() != p.own.Trust {
 		p.wake()
@@ -81,7 +79,6 @@ func (p *Producer) pushSlowly(msg []byte, flags uint64) error {
 	move(p.at(off+layout.RecHeader), pointer(msg), n)
 	p.publish(off, headerOf(p.own.Pos, n, flags))
 	p.own.Pos += rec
-	p.pushed++
 	return nil
 }
 
@@ -191,7 +188,6 @@ func (p *Producer) commit(n int, flags uint64) error {
 	p.setPlain((off+rec)&p.own.Mask, 0)
 	p.publish(off, headerOf(p.own.Pos, uint64(n), flags))
 	p.own.Pos += rec
-	p.pushed++
 	p.reserved = -1
 	return nil
 }
@@ -237,7 +233,6 @@ func (p *Producer) TryPushFlat(buf []byte, size int) (int, error) {
 		p.setBurst(off, h, uint64(size), pointer(buf[done*size:]), k)
 		p.publish(off, h)
 		p.own.Pos += all
-		p.pushed += uint64(k)
 		done += k
 	}
 	return n, nil
@@ -273,7 +268,6 @@ func (p *Producer) TryPushList(buf []byte, lens []uint32) (int, error) {
 
 // account accounts for a batch that C has pushed.
 func (p *Producer) account(n int, st csrc.Status) error {
-	p.pushed += uint64(n)
 	if p.own.Wake != 0 {
 		p.wake()
 	}
@@ -315,7 +309,6 @@ func (p *Producer) pushBatch(n int, msg func(int) []byte) (int, error) {
 		if k > 0 {
 			p.publish(first, header)
 			done += k
-			p.pushed += uint64(k)
 		}
 		if err != nil || done == n {
 			return done, err
@@ -408,9 +401,6 @@ func (c *takenTo) Ready() bool { return c.p.Taken(c.pos) }
 
 // Close ends the use of the ring's sending side.
 func (p *Producer) Close() { p.waiter.Close() }
-
-// Pushed counts what was committed by this Producer.
-func (p *Producer) Pushed() uint64 { return p.pushed }
 
 // Position is where the next record goes: bytes since the ring was made.
 func (p *Producer) Position() uint64 { return p.own.Pos }

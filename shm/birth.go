@@ -75,12 +75,10 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 	s := newSpace(dir, path, h, info.id, g, probe)
 	s.takeSlot(slot, 0)
 	if err := nameFile(f, temporary, path); err != nil {
-		if s.lives != nil {
-			err = errors.Join(err, s.lives.unmap())
-		}
 		return fail2(err)
 	}
-	return s, s.settleIn(f)
+	s.settleIn(f)
+	return s, nil
 }
 
 // reserveRoot gives a root its size and its memory: what is always used, one slot, and as much heap as there is room for.

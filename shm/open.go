@@ -266,7 +266,8 @@ func attach(f *os.File, dir, path string) (*space, error) {
 	if err != nil {
 		return nil, errors.Join(err, giveUp(f, dir, path))
 	}
-	return s, s.settleIn(f)
+	s.settleIn(f)
+	return s, nil
 }
 
 // becomeMember maps the root f, whose header h was checked and in which we have a place, and finds a slot.
@@ -364,9 +365,8 @@ func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, p
 }
 
 // settleIn begins what a member does besides its user's work, once it has its slot. It takes f.
-func (s *space) settleIn(f *os.File) error {
+func (s *space) settleIn(f *os.File) {
 	s.segs[0].Load().keep(f)
 	s.announce()
 	s.poll = startPoller(s)
-	return nil
 }

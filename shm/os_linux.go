@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/edsrzf/mmap-go"
 	"golang.org/x/sys/unix"
@@ -74,18 +73,15 @@ type fileID struct{ dev, ino uint64 }
 type fileInfo struct {
 	id      fileID
 	size    int64
-	blocks  int64 // of 512 bytes
 	links   uint64
 	uid     uint32
 	regular bool
-	changed time.Time
 }
 
 func infoOf(st *unix.Stat_t) fileInfo {
 	return fileInfo{
-		id: fileID{uint64(st.Dev), st.Ino}, size: st.Size, blocks: st.Blocks, links: uint64(st.Nlink), uid: st.Uid,
+		id: fileID{uint64(st.Dev), st.Ino}, size: st.Size, links: uint64(st.Nlink), uid: st.Uid,
 		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
-		changed: time.Unix(st.Ctim.Unix()),
 	}
 }
 

@@ -4,7 +4,6 @@ package shm
 
 import (
 	"os"
-	"time"
 
 	"github.com/edsrzf/mmap-go"
 )
@@ -22,11 +21,9 @@ type fileID struct{ dev, ino uint64 }
 type fileInfo struct {
 	id      fileID
 	size    int64
-	blocks  int64
 	links   uint64
 	uid     uint32
 	regular bool
-	changed time.Time
 }
 
 func tryLock(*os.File, int16, int64) (bool, error)     { return false, errLinux }

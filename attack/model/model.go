@@ -69,7 +69,7 @@ func (f faults) String() string {
 	return fmt.Sprintf("kills<=%d stops<=%d", f.kills, f.stops)
 }
 
-// someone is the bits of the processes from…to-1 for which f holds, one set for each: who must finish alone.
+// alone is a set of bits for each of the processes below n for which f holds: who must finish alone.
 func alone(n int, f func(p int) bool) []uint32 {
 	sets := make([]uint32, 0, n)
 	for p := range n {

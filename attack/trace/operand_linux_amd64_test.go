@@ -3,7 +3,6 @@ package trace
 import (
 	"debug/elf"
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,9 +44,6 @@ func TestMemoryOperandsAreThoseTheDisassemblerSees(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			if f.Machine != elf.EM_X86_64 {
-				t.Skip("not an amd64 program")
-			}
 			text := f.Section(".text")
 			code, err := text.Data()
 			if err != nil {
@@ -212,9 +208,6 @@ func TestASystemCallOutOfTheTableIsNamedByItsNumber(t *testing.T) {
 func TestTheOwnBinarysFunctionsHaveNamesAndLines(t *testing.T) {
 	im, err := openImage("/proc/self/exe")
 	if err != nil {
-		if os.IsNotExist(err) {
-			t.Skip("no /proc/self/exe on this system")
-		}
 		t.Fatal(err)
 	}
 	defer im.close()
