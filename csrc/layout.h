@@ -19,7 +19,7 @@
 #endif
 
 #define TD_MAGIC 0x6d65646e6174d00dULL
-#define TD_VERSION 1
+#define TD_VERSION 2
 #define TD_LINE 128
 #define TD_REGION 65536 /* regions are aligned to this: the largest page size in use (arm64) */
 
@@ -114,12 +114,12 @@ struct td_page {               /* a member's slot page; its member writes it unl
 	uint32_t pad0;
 	uint64_t started;      /* ns since 1970 */
 	uint8_t command[112];
-	uint32_t doorbell;     /* futex; anyone adds one to make the member's poller look again */
-	uint32_t sleeping;     /* the member's poller is (about to be) asleep */
+	uint32_t doorbell;     /* futex; anyone adds one to make the member's poller look again, and wakes it if it sleeps */
+	uint32_t sleeping;     /* the member's poller is (about to be) asleep on doorbell */
 	uint8_t pad1[120];
 	uint64_t hazard[TD_HAZARDS]; /* refs that must not be reclaimed; void when the member is dead */
-	uint64_t summary[16];  /* anyone sets: bit i: dirty[i] is not zero */
-	uint64_t dirty[1024];  /* anyone sets: hash(ref) of an object whose waiters should look again */
+	uint64_t summary[16];  /* anyone sets, after dirty: bit i: dirty[i] is not zero */
+	uint64_t dirty[1024];  /* anyone sets: hash of a place whose parked waiters should look again */
 	uint8_t pad2[7680];
 };
 
@@ -214,10 +214,12 @@ struct td_set {
 /*
  * Wait words. SLEEPS: somebody sleeps here; set by the sleeper, cleared by who wakes it. RELAXED: set by the sleeper, it
  * promises to make everybody's stores visible (membarrier) before it sleeps, so that who might have to wake it needs no
- * fence between its store and its look at this word. Without RELAXED both sides fence.
+ * fence between its store and its look at this word. Without RELAXED both sides fence. PARKED: somebody waits here without
+ * a thread of his own; who clears it rings his process (td_page.doorbell).
  */
 #define TD_WAIT_SLEEPS 1
 #define TD_WAIT_RELAXED 2
+#define TD_WAIT_PARKED 4
 
 struct td_ring {
 	uint32_t magic;    /* immutable */
@@ -246,13 +248,15 @@ struct td_big { /* payload of a TD_REC_BIG record */
 	uint64_t len;
 };
 
+/* Offsets of the words that say who waits for room, and who for messages. */
+#define TD_LANE_PRODUCER 0
+#define TD_LANE_CONSUMER 8
+
 struct td_lane {            /* one direction: from end i to end 1 - i */
 	uint64_t producer;  /* member of end i that sends; CAS from 0 or from a dead member */
 	uint64_t consumer;  /* member of end 1 - i that receives; likewise */
 	uint64_t ring;      /* offset of the struct td_ring in the data block; immutable */
-	uint64_t rwaiters;  /* members (slot mod 64) with goroutines waiting to receive */
-	uint64_t wwaiters;  /* and to send */
-	uint8_t pad[24];
+	uint8_t pad[40];
 	uint64_t big[TD_BIGS]; /* producer: refs of blocks for messages larger than the ring takes; PARTs of this lane */
 };
 
@@ -267,6 +271,7 @@ struct td_conn {
 #define TD_PROC_STARTED 0
 #define TD_PROC_HELLO 1  /* the child has attached and taken its arguments */
 #define TD_PROC_DONE 2   /* the function has returned; outcome and result are valid */
+#define TD_PROCESS_PARENT 656 /* offset of the word that says who waits */
 #define TD_OUTCOME_RESULT 0
 #define TD_OUTCOME_ERROR 1
 #define TD_OUTCOME_PANIC 2
@@ -371,9 +376,12 @@ TD_OFF(td_ring, leased, 264);
 TD_OFF(td_ring, rwait, 384);
 TD_OFF(td_ring, wwait, 512);
 TD_OFF(td_ring, want, 576);
+TD_OFF(td_lane, producer, TD_LANE_PRODUCER);
+TD_OFF(td_lane, consumer, TD_LANE_CONSUMER);
 TD_OFF(td_lane, big, 64);
 TD_OFF(td_conn, lane, 1152);
 TD_OFF(td_process, state, 640);
+TD_OFF(td_process, parent, TD_PROCESS_PARENT);
 TD_OFF(td_process, result, 672);
 TD_OFF(td_dir_entry, name, 48);
 TD_OFF(td_directory, entry, 256);

@@ -2,6 +2,7 @@ package futex
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,12 @@ type Waiter struct {
 	// Lead is how long to leave the condition alone at first, after it was found not ready; 0 is LeastLead.
 	Lead time.Duration
 
+	// Lot is where the waiter goes when it has no thread to sleep on: because as many of this process sleep on their own word
+	// as may, or because it has done so for a second in vain. Nil: it always sleeps on the word.
+	Lot Lot
+
 	cancel canceller
+	parked Parked
 
 	// How often polling did not help in a row, and how many waits are to go by without it.
 	failed uint
@@ -38,7 +44,7 @@ type Waiter struct {
 	yield  yielder
 
 	Polled uint64 // waits that ended while polling
-	Slept  uint64 // sleeps in the kernel
+	Slept  uint64 // sleeps, in the kernel or in the lot
 }
 
 // LeastLead is how long a waiter at least leaves a line alone after it found nothing there. The line is about to be written
@@ -125,12 +131,33 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 	if ready {
 		return nil
 	}
+	if w.Lot == nil {
+		return w.block(ctx, word, c, now, 0)
+	}
+	if takeThread() {
+		err := w.block(ctx, word, c, now, MaxSleep)
+		giveThread()
+		if err != errLong {
+			return err
+		}
+	}
+	if done, err := w.park(ctx, word, c); done {
+		return err
+	}
+	return w.block(ctx, word, c, time.Time{}, 0)
+}
+
+// errLong: the wait has lasted long enough for a thread.
+var errLong = errors.New("a long wait")
+
+// block sleeps on the word, until errLong if most is not 0: once it would be for as long as that.
+func (w *Waiter) block(ctx context.Context, word *atomic.Uint32, c Condition, now time.Time, most time.Duration) error {
 	w.cancel.watch(ctx, word)
 	for bounded := firstSleep; ; {
 		if now.IsZero() {
 			now = time.Now()
 		}
-		announce(word)
+		announce(word, layout.WaitSleeps)
 		if c.Ready() {
 			retract(word)
 			return nil
@@ -155,7 +182,10 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 		}
 		if result == TimedOut {
 			c.Recheck()
-			bounded = min(2*bounded, MaxSleep)
+			if bounded = min(2*bounded, MaxSleep); bounded == most {
+				retract(word)
+				return errLong
+			}
 		}
 	}
 }
@@ -191,16 +221,19 @@ func (y *yielder) do(c Condition) (now time.Time, ready bool) {
 	return now, c.Ready()
 }
 
-// announce raises the flag and makes sure that who changes the condition from now on sees it, or that we see the change.
+// announce raises the flag, WaitSleeps or WaitParked, and makes sure that who changes the condition from now on sees it, or that we see the change.
 // Pairs with the publisher's store and its look at the word. It also withdraws WaitRelaxed: who sleeps often pays less if
 // the publisher fences.
-func announce(word *atomic.Uint32) {
-	if word.Swap(layout.WaitSleeps)&layout.WaitRelaxed != 0 {
+func announce(word *atomic.Uint32, flag uint32) {
+	if word.Swap(flag)&layout.WaitRelaxed != 0 {
 		fence.Heavy() // where the promise was another's, and it is impossible here, the first sleep is a short one
 	}
 }
 
-func retract(word *atomic.Uint32) { word.And(^uint32(layout.WaitSleeps)) }
+func retract(word *atomic.Uint32) { word.And(^uint32(waits)) }
+
+// waits is what a wait word says if anyone waits.
+const waits = layout.WaitSleeps | layout.WaitParked
 
 // Relax tells publishers that they need no fence before they look at word, because this process will make their stores
 // visible before it sleeps there. Only the one who sleeps on the word may call it.

@@ -64,7 +64,7 @@ func (r *registration) rouse() bool {
 	if r.over || !r.of.asleep.Load() {
 		return false
 	}
-	RouseAll(r.word)
+	RouseAll(r.word, nil) // a parked waiter looks at its context itself
 	return true
 }
 

@@ -49,27 +49,39 @@ func WaitAny(words []Word, deadline time.Time) (Result, error) {
 	return waitAny(words, bound(deadline))
 }
 
+// WaitAnyLong is WaitAny with a deadline of a minute: for who has somebody else look every now and then, and wake it by a
+// change of a word.
+func WaitAnyLong(words []Word) (Result, error) { return waitAny(words, time.Now().Add(time.Minute)) }
+
 // Wake wakes up to n sleepers of w, in whatever process, and tells how many there were.
 func Wake(w *atomic.Uint32, n int) (int, error) { return wake(w, n) }
 
-// Rouse wakes who sleeps on a wait word, if anyone does: without a sleeper it costs one load.
+// Rouse wakes who waits on a wait word, if anyone does: without a waiter it costs one load. lot is where its waiters park;
+// nil if they never do.
 //
 // The caller has changed the condition before, with a full fence in between.
-func Rouse(w *atomic.Uint32) {
-	if w.Load()&layout.WaitSleeps == 0 {
+func Rouse(w *atomic.Uint32, lot Lot) {
+	if w.Load()&waits == 0 {
 		return
 	}
 	// Take the flag down first: were we killed between the two, the sleeper would find it down at its next look and raise
 	// it again; the other way round it could sleep with nobody knowing.
-	if w.And(^uint32(layout.WaitSleeps))&layout.WaitSleeps != 0 {
+	was := w.And(^uint32(waits))
+	if was&layout.WaitSleeps != 0 {
 		wake(w, maxSleepers)
+	}
+	if was&layout.WaitParked != 0 && lot != nil {
+		lot.Ring()
 	}
 }
 
 // RouseAll wakes everyone on a wait word whether or not its flag is up: for reapers, who pay for the dead.
-func RouseAll(w *atomic.Uint32) {
-	w.And(^uint32(layout.WaitSleeps))
+func RouseAll(w *atomic.Uint32, lot Lot) {
+	w.And(^uint32(waits))
 	wake(w, maxSleepers)
+	if lot != nil {
+		lot.Ring()
+	}
 }
 
 const maxSleepers = 1<<31 - 1

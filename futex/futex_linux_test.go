@@ -175,7 +175,7 @@ func TestAwaitEndsOnItsConditionItsContextAndItsOwnersWord(t *testing.T) {
 				done := await(t.Context(), f, m)
 				until(f)
 				f.set.Store(true)
-				Rouse(&f.word)
+				Rouse(&f.word, nil)
 				mustEnd(t, done, nil)
 
 				f = &flag{}
@@ -189,7 +189,7 @@ func TestAwaitEndsOnItsConditionItsContextAndItsOwnersWord(t *testing.T) {
 				done = await(t.Context(), f, m)
 				until(f)
 				f.stop.Store(&boom)
-				Rouse(&f.word)
+				Rouse(&f.word, nil)
 				mustEnd(t, done, boom)
 				if f.sleeping() {
 					t.Error("the flag is still up")
@@ -276,7 +276,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				return
 			}
 			turn.Store(peer.mine)
-			Rouse(&peer.word)
+			Rouse(&peer.word, nil)
 		}
 		lost.Add(c.lost)
 	}
@@ -315,7 +315,7 @@ func TestRelaxIsWithdrawnByTheNextSleep(t *testing.T) {
 		t.Error("asleep, and publishers are still told that they need no fence")
 	}
 	f.set.Store(true)
-	Rouse(&f.word)
+	Rouse(&f.word, nil)
 	mustEnd(t, done, nil)
 }
 
@@ -353,7 +353,7 @@ func TestASleeperUsesNoProcessor(t *testing.T) {
 	time.Sleep(500 * time.Millisecond) // the time that is measured
 	used := cpu(t) - before
 	f.set.Store(true)
-	Rouse(&f.word)
+	Rouse(&f.word, nil)
 	mustEnd(t, done, nil)
 	if used > 50*time.Millisecond {
 		t.Fatalf("half a second of sleep used %v", used)

@@ -69,6 +69,7 @@ func newEnd(o *shm.Object, set int, mode futex.Mode) (*end, error) {
 		if l.ring, err = ring.Open(o.Data[at:]); err != nil {
 			return nil, fmt.Errorf("%w: %w", shm.ErrCorrupt, err)
 		}
+		l.ring.Park(o.Lot(l.off+layout.LaneConsumer), o.Lot(l.off+layout.LaneProducer))
 		h := o.Handle()
 		l.shadow = race.For(race.Key{h.Nonce, uint64(h.Ref) + uint64(l.off)})
 	}

@@ -213,7 +213,7 @@ func hello(o *shm.Object, shared *layout.Process, taken []shm.Handle) error {
 	shared.Child.Store(uint64(o.Self()))
 	shared.ChildPID.Store(uint32(os.Getpid()))
 	shared.State.Store(layout.ProcHello)
-	futex.Rouse(&shared.Wait)
+	futex.Rouse(&shared.Wait, o.Lot(layout.ProcessParent))
 	return nil
 }
 

@@ -334,11 +334,11 @@ func (p *Process) prepare() (*shm.Object, error) {
 
 // attend takes the child's hello, waits for its end, and collects what it has left.
 func (p *Process) attend(o *shm.Object, child *os.Process) {
-	shared := overlay(o.Header)
+	shared, lot := overlay(o.Header), o.Lot(layout.ProcessParent)
 	h := &hearing{shared: shared}
 	greeted := make(chan error, 1)
 	go func() {
-		w := futex.Waiter{Mode: futex.Block}
+		w := futex.Waiter{Mode: futex.Block, Lot: lot}
 		err := w.Await(context.Background(), &shared.Wait, h)
 		if err == errOver && h.Ready() {
 			err = nil // it has said hello and ended before we looked
@@ -351,7 +351,7 @@ func (p *Process) attend(o *shm.Object, child *os.Process) {
 	}()
 	code, err := reap(child)
 	h.over.Store(true)
-	futex.RouseAll(&shared.Wait)
+	futex.RouseAll(&shared.Wait, lot)
 	if herr := <-greeted; herr != nil && herr != errOver {
 		err = errors.Join(err, herr)
 	}

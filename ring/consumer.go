@@ -36,7 +36,7 @@ type Message struct {
 // taken; those that were shown to the other's user come marked.
 func (r *SPSC) Consumer(mode futex.Mode) (*Consumer, error) {
 	c := &Consumer{SPSC: r}
-	c.waiter.Mode = mode
+	c.waiter.Mode, c.waiter.Lot = mode, r.readers
 	c.own.Mask, c.own.Trust = r.mask, noTrust
 	c.own.Pos = r.ring.Cursor.Load()
 	c.own.Published = r.ring.Head.Load()
@@ -153,9 +153,9 @@ func (c *Consumer) advance(pos uint64) {
 // wake wakes the producer if it sleeps, and we have come as far as it wants.
 func (c *Consumer) wake() {
 	fence.Full()
-	if c.ring.WWait.Load()&layout.WaitSleeps != 0 && c.own.Pos >= c.ring.Want.Load() {
+	if c.ring.WWait.Load()&(layout.WaitSleeps|layout.WaitParked) != 0 && c.own.Pos >= c.ring.Want.Load() {
 		c.publish()
-		futex.Rouse(&c.ring.WWait)
+		futex.Rouse(&c.ring.WWait, c.writers)
 	}
 }
 

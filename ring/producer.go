@@ -28,7 +28,7 @@ const streakToRelax = 4
 // Producer takes the sending side. It may have been another's before: it goes on behind the last committed record.
 func (r *SPSC) Producer(mode futex.Mode) (*Producer, error) {
 	p := &Producer{SPSC: r, max: uint64(r.MaxRecord()), reserved: -1}
-	p.waiter.Mode = mode
+	p.waiter.Mode, p.waiter.Lot = mode, r.writers
 	p.own.Mask, p.own.Trust = r.mask, noTrust
 	// The consumer may be moving; whatever lies behind a position it once had stays until a producer overwrites it.
 	cursor := r.ring.Cursor.Load()
@@ -151,7 +151,7 @@ func (p *Producer) publish(off, header uint64) {
 // wake wakes the consumer if it sleeps.
 func (p *Producer) wake() {
 	fence.Full()
-	futex.Rouse(&p.ring.RWait)
+	futex.Rouse(&p.ring.RWait, p.readers)
 }
 
 // trust is the value of a wait word that needs nothing to be done: the sleeper's promise, if it holds for this process.
@@ -372,7 +372,7 @@ func (c *roomFor) Ready() bool {
 		need += capacity - off
 	}
 	head := p.ring.Head.Load()
-	if p.own.Pos+need > head+capacity && p.ring.WWait.Load()&layout.WaitSleeps != 0 {
+	if p.own.Pos+need > head+capacity && p.ring.WWait.Load()&(layout.WaitSleeps|layout.WaitParked) != 0 {
 		head = max(head, p.ring.Cursor.Load())
 	}
 	return p.own.Pos-head > capacity || p.own.Pos+need <= head+capacity // damaged: let the push say so

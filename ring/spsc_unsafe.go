@@ -17,6 +17,8 @@ type SPSC struct {
 	base unsafe.Pointer // of data
 	data []byte         // capacity bytes
 	mask uint64
+
+	readers, writers futex.Lot // where the consumer and the producer park; nil: they do not
 }
 
 // Size is how much memory a ring of the given capacity needs. Capacities are powers of two from 4 KiB to 1 GiB.
@@ -71,10 +73,14 @@ func (r *SPSC) Capacity() int { return len(r.data) }
 // MaxRecord is the largest payload: a quarter of the ring, less the header.
 func (r *SPSC) MaxRecord() int { return len(r.data)/4 - layout.RecHeader }
 
+// Park lets the consumer and the producer park in lots when they wait long, or many do. It is called before either side is
+// taken. All processes that use the ring must do the same.
+func (r *SPSC) Park(readers, writers futex.Lot) { r.readers, r.writers = readers, writers }
+
 // RouseAll wakes both sides if they sleep, to make them look at something else than the ring.
 func (r *SPSC) RouseAll() {
-	futex.RouseAll(&r.ring.RWait)
-	futex.RouseAll(&r.ring.WWait)
+	futex.RouseAll(&r.ring.RWait, r.readers)
+	futex.RouseAll(&r.ring.WWait, r.writers)
 }
 
 // Pending calls f for every record that is committed and not taken, with the position behind it.

@@ -70,6 +70,7 @@ func (s *space) takeSlot(slot, gen int) {
 	p.Started.Store(uint64(time.Now().UnixNano()))
 	p.Command = [len(p.Command)]byte{}
 	copy(p.Command[:len(p.Command)-1], filepath.Base(os.Args[0]))
+	p.Sleeping.Store(0)
 	for i := range p.Hazard {
 		clear64(&p.Hazard[i])
 	}
@@ -118,11 +119,14 @@ func (s *space) tellNeighbours() {
 	}
 }
 
-// ring makes a member's poller look again.
+// ring makes a member's poller look again. Killed between the two steps, it leaves a poller that finds out at its next look;
+// the next one who rings wakes it, too.
 func (s *space) ring(m Member) {
-	bell := &s.pageOf(m.Slot()).Doorbell
-	bell.Add(1)
-	futex.Wake(bell, 1)
+	p := s.pageOf(m.Slot())
+	p.Doorbell.Add(1)
+	if p.Sleeping.Load() != 0 {
+		futex.Wake(&p.Doorbell, 1)
+	}
 }
 
 // neighbours are the nearest live members by slot, after us (step 1) or before us (step -1), the nearest first.

@@ -237,7 +237,7 @@ func (o *Object) leave(how departure) error {
 		}
 	}
 	if leaveSet(o.Set(o.set), o.s.self, o.seq, how, o.same) {
-		o.s.rouse(o.Header, o.Data)
+		o.s.rouse(o.ref, o.Header, o.Data)
 		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header))
 	}
 	return err
@@ -387,7 +387,7 @@ func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []b
 }
 
 // rouse wakes everyone who may sleep on an object, because one of its sets is over. data may be nil: then it is found.
-func (s *space) rouse(header, data []byte) {
+func (s *space) rouse(ref Ref, header, data []byte) {
 	h := view[layout.Object](header, 0)
 	switch h.Kind {
 	case layout.KindConn:
@@ -408,12 +408,12 @@ func (s *space) rouse(header, data []byte) {
 				continue // not in use, or damaged
 			}
 			r := view[layout.Ring](data, int64(at))
-			futex.RouseAll(&r.RWait)
-			futex.RouseAll(&r.WWait)
+			futex.RouseAll(&r.RWait, s.lot(ref, header, laneOffset(i)+layout.LaneConsumer))
+			futex.RouseAll(&r.WWait, s.lot(ref, header, laneOffset(i)+layout.LaneProducer))
 		}
 	case layout.KindProcess:
 		if len(header) >= layout.SizeProcess {
-			futex.RouseAll(&view[layout.Process](header, 0).Wait)
+			futex.RouseAll(&view[layout.Process](header, 0).Wait, s.lot(ref, header, layout.ProcessParent))
 		}
 	}
 }

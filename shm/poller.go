@@ -12,12 +12,20 @@ import (
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
 
-// A poller notices deaths: one goroutine per attachment, asleep on {our doorbell, the Space's deaths, life words} of the
-// neighbours and of those whom our waiters need. A hint makes it ask for proof; proof makes it settle.
+// A poller sleeps for this process: one goroutine per attachment, asleep on {our doorbell, the Space's deaths, life words}
+// of the neighbours and of those whom our waiters need. The doorbell makes it wake parked goroutines. A hint of a death makes
+// it ask for proof; proof makes it settle.
+//
+// Its sleep has no short deadline, because a return from the kernel every second would wake half of Go's runtime. The look
+// that is due when nobody has told us anything is a timer's instead.
 type poller struct {
 	s    *space
 	over atomic.Bool
 	done chan struct{}
+
+	lots  lots
+	looks looks
+	slept struct{ bell, deaths atomic.Uint32 } // the values that it slept on last
 
 	mu        sync.Mutex
 	wanted    map[Member]int // who our waiters need, and how many of them
@@ -30,26 +38,24 @@ type poller struct {
 	buriers sync.WaitGroup
 }
 
-const (
-	firstLook = 20 * time.Millisecond
-	lastLook  = futex.MaxSleep
-	mostLives = 120 // of the 128 words that the kernel takes
-)
+const mostLives = 120 // of the 128 words that the kernel takes
 
 func startPoller(s *space) *poller {
 	p := &poller{s: s, done: make(chan struct{}), wanted: map[Member]int{}, burying: map[Member]bool{},
 		observers: map[int]func(*MemberDied){}}
 	if feature.Poller.Off() {
 		close(p.done)
-	} else {
-		go p.run()
+		return p
 	}
+	p.looks.start(p.look)
+	go p.run()
 	return p
 }
 
 // stop ends the poller and waits for it; nobody touches the memory on its behalf afterwards.
 func (p *poller) stop() {
 	p.over.Store(true)
+	p.looks.stop()
 	p.s.ring(p.s.self)
 	<-p.done
 	p.buriers.Wait()
@@ -66,12 +72,13 @@ func (p *poller) run() {
 	defer close(p.done)
 	deaths := p.s.root.Deaths.Load()
 	seen := p.snapshot()
-	for look := firstLook; !p.over.Load(); {
+	for {
 		bell := p.s.page.Doorbell.Load()
+		p.answer()
 		if d := p.s.root.Deaths.Load(); d != deaths {
 			deaths = d
 			seen = p.tell(seen)
-			look = firstLook
+			p.looks.soon()
 		}
 		watch := p.watch()
 		words := make([]futex.Word, 0, 2+len(watch))
@@ -86,24 +93,17 @@ func (p *poller) run() {
 		if p.over.Load() {
 			return
 		}
-		r, err := futex.WaitAny(words, time.Now().Add(look))
+		p.slept.bell.Store(bell)
+		p.slept.deaths.Store(deaths)
+		// Pairs with ring, which adds one to the bell and then looks whether we sleep: it sees that we do, or the kernel sees
+		// another bell.
+		p.s.page.Sleeping.Store(1)
+		_, err := futex.WaitAnyLong(words)
+		p.s.page.Sleeping.Store(0)
 		if err != nil {
-			// Nothing but a damaged address list makes the kernel refuse; without notice the next look still comes.
-			time.Sleep(look)
-			r = futex.TimedOut
+			// Nothing but a damaged address list makes the kernel refuse; without notice the timer's looks still come.
+			time.Sleep(lastLook)
 		}
-		if r != futex.TimedOut {
-			look = firstLook
-			continue
-		}
-		// Nobody told us anything: ask for ourselves, so that a lost hint costs time only.
-		look = min(2*look, lastLook)
-		for _, w := range watch {
-			if p.s.Dead(w.m) {
-				p.bury(w.m)
-			}
-		}
-		p.helpUnfinished()
 	}
 }
 
@@ -143,6 +143,7 @@ func (p *poller) want(m Member) {
 	first := p.wanted[m] == 1
 	p.mu.Unlock()
 	if first {
+		p.looks.soon()
 		p.s.ring(p.s.self)
 	}
 }

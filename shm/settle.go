@@ -106,7 +106,7 @@ func (s *space) leaveObjects(m Member, how departure) error {
 			changed = changed || now && was == layout.SetOpen
 		}
 		if changed {
-			s.rouse(header, nil)
+			s.rouse(r, header, nil)
 		}
 		if over { // one of them; the others may just have been ended by somebody who is killed before he frees the object
 			return s.freeIfOver(r, e, header)

@@ -12,7 +12,7 @@ import (
 
 const (
 	Magic   = 0x6d65646e6174d00d
-	Version = 1
+	Version = 2
 	Line    = 128
 	Region  = 65536
 
@@ -95,6 +95,10 @@ const (
 
 	WaitSleeps  = 1
 	WaitRelaxed = 2
+	WaitParked  = 4
+
+	LaneProducer = 0
+	LaneConsumer = 8
 
 	Bigs        = 8
 	ConnSimplex = 1
@@ -102,6 +106,8 @@ const (
 	ProcStarted = 0
 	ProcHello   = 1
 	ProcDone    = 2
+
+	ProcessParent = 656
 
 	OutcomeResult = 0
 	OutcomeError  = 1
@@ -175,7 +181,7 @@ type Page struct {
 	Started  atomic.Uint64 // its member
 	Command  [112]byte     // its member, before the slot is live
 	Doorbell atomic.Uint32 // anyone adds one
-	Sleeping atomic.Uint32 // its member
+	Sleeping atomic.Uint32 // its member's poller
 	_        [120]byte
 	Hazard   [Hazards]atomic.Uint64 // its member
 	Summary  [16]atomic.Uint64      // anyone sets bits, its member clears them
@@ -254,9 +260,7 @@ type Lane struct {
 	Producer atomic.Uint64 // CAS: members of the sending end
 	Consumer atomic.Uint64 // CAS: members of the receiving end
 	Ring     uint64
-	RWaiters atomic.Uint64
-	WWaiters atomic.Uint64
-	_        [24]byte
+	_        [40]byte
 	Big      [Bigs]atomic.Uint64 // producer
 }
 

@@ -1,0 +1,150 @@
+package shm
+
+import (
+	"math"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/layout"
+)
+
+// Parked waiters. A goroutine asleep in the kernel costs a thread; parked, it costs what a goroutine does:
+//
+//	waiter:  enter the table of this process;  raise WaitParked in the wait word;  look once more;  park
+//	waker:   change the condition;  take WaitParked down;  mark the place in the dirty set of who waits there (its bit, then
+//	         the bit of its word in the summary);  add one to that member's doorbell;  wake its poller, if it sleeps
+//	poller:  read the doorbell;  take the bits of the dirty set, wake the goroutines of these places;  say that it sleeps;
+//	         sleep while the doorbell is what it was
+//
+// Who waits at a place is in the word that gives the role of waiting there, so a waker rings one member. Places share bits
+// (there are 65,536): a goroutine that is woken for another's place looks, and parks again. A waker that is killed half-way
+// leaves the flag down and a waiter that finds out at its next look.
+
+// A Lot is where goroutines of this process park at one place of an object. It implements futex.Lot.
+type Lot struct {
+	s    *space
+	role *atomic.Uint64 // who waits there: a Member
+	key  uint32         // of the place
+}
+
+// Lot makes the lot of a place in the object. off is where its header names the member whose goroutines wait there; it also
+// tells the places of an object apart.
+func (o *Object) Lot(off int64) *Lot { return o.s.lot(o.ref, o.Header, off) }
+
+func (s *space) lot(r Ref, header []byte, off int64) *Lot {
+	// The number of the place's bit in the dirty set is the same in every process.
+	const golden = 0x9e3779b97f4a7c15
+	key := (uint64(r) + uint64(off)) * golden >> 32 % layout.DirtyBits
+	return &Lot{s: s, role: view[atomic.Uint64](header, off), key: uint32(key)}
+}
+
+// Enter implements futex.Lot.
+func (l *Lot) Enter(p *futex.Parked) bool { return l.s.poll.enter(l.key, p) }
+
+// Leave implements futex.Lot.
+func (l *Lot) Leave(p *futex.Parked) { l.s.poll.exit(p) }
+
+// Ring implements futex.Lot.
+func (l *Lot) Ring() { l.s.ringPlace(Member(l.role.Load()), l.key) }
+
+// ringPlace makes the goroutines of m look again that are parked at a place. m comes from shared memory and may be anybody.
+func (s *space) ringPlace(m Member, key uint32) {
+	if !m.Valid() || s.slot(m.Slot()) != layout.MakeSlotWord(layout.SlotLive, m.Gen()) {
+		return
+	}
+	p := s.pageOf(m.Slot())
+	word := key / 64
+	// The bit before its word's bit, both before the bell: the poller takes them the other way round.
+	p.Dirty[word].Or(1 << (key % 64))
+	p.Summary[word/64].Or(1 << (word % 64))
+	s.ring(m)
+}
+
+// tableSize is the number of chains in the table of parked waiters.
+const tableSize = 1024
+
+// lots is the table of a process's parked waiters in one Space, by the keys of their places.
+type lots struct {
+	chain [tableSize]struct {
+		mu    sync.Mutex
+		first *futex.Parked
+	}
+}
+
+// enter puts p into the table, and sees to its first look.
+func (p *poller) enter(key uint32, w *futex.Parked) bool {
+	if p.looks.timer == nil {
+		return false
+	}
+	now := p.looks.now()
+	w.Note.Key, w.Note.Wait = key, firstLook
+	w.Note.Due = dueAfter(now, firstLook)
+	due := w.Note.Due
+	c := &p.lots.chain[key%tableSize]
+	c.mu.Lock()
+	w.Note.Next, c.first = c.first, w
+	c.mu.Unlock()
+	p.looks.by(due)
+	return true
+}
+
+func (p *poller) exit(w *futex.Parked) {
+	c := &p.lots.chain[w.Note.Key%tableSize]
+	c.mu.Lock()
+	for at := &c.first; *at != nil; at = &(*at).Note.Next {
+		if *at == w {
+			*at, w.Note.Next = w.Note.Next, nil
+			break
+		}
+	}
+	c.mu.Unlock()
+}
+
+// answer takes the bits of our dirty set and wakes the goroutines of these places.
+func (p *poller) answer() {
+	page := p.s.page
+	for i := range page.Summary {
+		if page.Summary[i].Load() == 0 {
+			continue
+		}
+		for words := page.Summary[i].Swap(0); words != 0; words &= words - 1 {
+			word := 64*i + bits.TrailingZeros64(words)
+			for dirty := page.Dirty[word].Swap(0); dirty != 0; dirty &= dirty - 1 {
+				p.wakePlace(uint32(64*word + bits.TrailingZeros64(dirty)))
+			}
+		}
+	}
+}
+
+func (p *poller) wakePlace(key uint32) {
+	c := &p.lots.chain[key%tableSize]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := c.first; w != nil; w = w.Note.Next {
+		if w.Note.Key == key {
+			w.Wake()
+		}
+	}
+}
+
+// lookForParked looks for those parked waiters whose time has come, and returns when the next one's will.
+func (p *poller) lookForParked(now time.Duration) (next time.Duration) {
+	next = math.MaxInt64
+	for i := range p.lots.chain {
+		c := &p.lots.chain[i]
+		c.mu.Lock()
+		for w := c.first; w != nil; w = w.Note.Next {
+			if w.Note.Due <= now {
+				w.Look()
+				w.Note.Wait = min(2*w.Note.Wait, lastLook)
+				w.Note.Due = dueAfter(now, w.Note.Wait)
+			}
+			next = min(next, w.Note.Due)
+		}
+		c.mu.Unlock()
+	}
+	return next
+}
