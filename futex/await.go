@@ -35,6 +35,9 @@ type Waiter struct {
 	// as may, or because it has done so for a second in vain. Nil: it always sleeps on the word.
 	Lot Lot
 
+	// Long says that it goes there at once: for who waits long, and need not be fast.
+	Long bool
+
 	cancel canceller
 	parked Parked
 
@@ -134,7 +137,7 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 	if w.Lot == nil {
 		return w.block(ctx, word, c, now, 0)
 	}
-	if takeThread() {
+	if !w.Long && takeThread() {
 		err := w.block(ctx, word, c, now, MaxSleep)
 		giveThread()
 		if err != errLong {

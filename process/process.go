@@ -338,7 +338,7 @@ func (p *Process) attend(o *shm.Object, child *os.Process) {
 	h := &hearing{shared: shared}
 	greeted := make(chan error, 1)
 	go func() {
-		w := futex.Waiter{Mode: futex.Block, Lot: lot}
+		w := futex.Waiter{Mode: futex.Block, Lot: lot, Long: true}
 		err := w.Await(context.Background(), &shared.Wait, h)
 		if err == errOver && h.Ready() {
 			err = nil // it has said hello and ended before we looked

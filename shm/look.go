@@ -9,9 +9,8 @@ import (
 	"github.com/tandem-ipc/tandem/futex"
 )
 
-// Looks: what is done when nobody has told us anything for a while, so that a hint that gets lost costs time only. One timer
-// per attachment serves its poller and all parked waiters. A kernel sleep that ends every second would do as well, but its
-// return wakes half of Go's runtime; a timer costs one switch of threads.
+// Looks: what is done when nobody has told us anything for a while, so that a hint that gets lost costs time only. One alarm
+// of the process serves its pollers and all parked waiters.
 
 const (
 	firstLook = 20 * time.Millisecond
@@ -19,100 +18,119 @@ const (
 )
 
 // looks says when to look.
-type looks struct {
-	timer   *time.Timer // nil: nobody looks
-	began   time.Time
-	running sync.Mutex // held while the timer's function runs
+var looks struct {
+	running sync.Mutex // held while looking
 
 	mu      sync.Mutex // guards what follows
-	over    bool
-	next    time.Duration // when the timer fires, since began; the largest while its function runs
+	pollers map[*poller]bool
+	alarm   *alarm
+	next    time.Duration // when the alarm rings; the largest while it is being served
 	soonest atomic.Int64  // the same, to be read without the lock
-	others  time.Duration // when to look at other members, and
-	wait    time.Duration // how long that is after the last time
 }
 
-func (l *looks) start(look func()) {
-	l.mu.Lock() // look may come before we are done
-	defer l.mu.Unlock()
-	l.began, l.wait, l.others, l.next = time.Now(), firstLook, firstLook, firstLook
-	l.soonest.Store(int64(firstLook))
-	l.timer = time.AfterFunc(firstLook, look)
-}
+// began is what looks are counted from. All Spaces share it, so that their looks come together.
+var began = time.Now()
 
-// stop ends the looks; one that has begun comes to its end first.
-func (l *looks) stop() {
-	if l.timer == nil {
-		return
-	}
-	l.mu.Lock()
-	l.over = true
-	l.timer.Stop()
-	l.mu.Unlock()
-	l.running.Lock() // held until a look that has begun is over
-	defer l.running.Unlock()
-}
-
-func (l *looks) now() time.Duration { return time.Since(l.began) }
-
-// by makes the timer fire in time for a look at due.
-func (l *looks) by(due time.Duration) {
-	if int64(due) >= l.soonest.Load() {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if due < l.next && !l.over {
-		l.set(due)
-		l.timer.Reset(due - l.now())
-	}
-}
-
-func (l *looks) set(next time.Duration) {
-	l.next = next
-	l.soonest.Store(int64(next))
-}
-
-// soon makes the next looks at others come quickly: something has happened, and more may have.
-func (l *looks) soon() {
-	l.mu.Lock()
-	l.wait = firstLook
-	l.others = dueAfter(l.now(), firstLook)
-	at := l.others
-	l.mu.Unlock()
-	l.by(at)
-}
+func now() time.Duration { return time.Since(began) }
 
 // dueAfter is when to look, at most wait from now, and together with all others who wait as long.
 func dueAfter(now, wait time.Duration) time.Duration { return (now + wait) / wait * wait }
 
-// look is the timer's function.
-func (p *poller) look() {
-	l := &p.looks
-	l.running.Lock()
-	defer l.running.Unlock()
-	now := l.now()
-	l.mu.Lock()
-	if l.over {
-		l.mu.Unlock()
-		return
+// startLooking lets p look from now on.
+func startLooking(p *poller) {
+	looks.mu.Lock()
+	if looks.pollers == nil {
+		looks.pollers = map[*poller]bool{}
 	}
-	l.set(math.MaxInt64) // who wants to be looked for earlier than we are going to says so meanwhile
-	others := l.others <= now
-	if others {
-		l.wait = min(2*l.wait, lastLook)
-		l.others = dueAfter(now, l.wait)
+	if len(looks.pollers) == 0 {
+		setNext(math.MaxInt64)
+		looks.alarm = newAlarm(lookAll)
 	}
-	next := l.others
-	l.mu.Unlock()
-	if others {
-		p.lookAtOthers()
-	}
-	l.by(min(next, p.lookForParked(now)))
+	looks.pollers[p] = true
+	looks.mu.Unlock()
+	p.lookSoon()
 }
 
-// lookAtOthers asks for ourselves whether those whom we watch live, and whether our bell was rung, or
-// somebody died, without a wake-up.
+// stopLooking ends that; a look that has begun comes to its end first.
+func stopLooking(p *poller) {
+	looks.mu.Lock()
+	delete(looks.pollers, p)
+	if len(looks.pollers) == 0 {
+		looks.alarm.stop()
+		looks.alarm = nil
+	}
+	looks.mu.Unlock()
+	looks.running.Lock() // held until that look is over
+	defer looks.running.Unlock()
+}
+
+func setNext(at time.Duration) {
+	looks.next = at
+	looks.soonest.Store(int64(at))
+}
+
+// lookBy makes the alarm ring in time for a look at due.
+func lookBy(due time.Duration) {
+	if int64(due) >= looks.soonest.Load() {
+		return
+	}
+	looks.mu.Lock()
+	defer looks.mu.Unlock()
+	if due < looks.next && looks.alarm != nil {
+		setNext(due)
+		looks.alarm.set(max(due-now(), 1))
+	}
+}
+
+// lookAll is what the alarm calls.
+func lookAll() {
+	looks.running.Lock()
+	defer looks.running.Unlock()
+	looks.mu.Lock()
+	setNext(math.MaxInt64) // who wants to be looked for earlier than we are going to says so meanwhile
+	all := make([]*poller, 0, 4)
+	for p := range looks.pollers {
+		all = append(all, p)
+	}
+	looks.mu.Unlock()
+	next, at := time.Duration(math.MaxInt64), now()
+	for _, p := range all {
+		next = min(next, p.look(at))
+	}
+	lookBy(next)
+}
+
+// look looks for what is due, and returns when there will be more. A poller that has stopped meanwhile waits for us.
+func (p *poller) look(now time.Duration) (next time.Duration) {
+	if p.over.Load() {
+		return math.MaxInt64
+	}
+	p.mu.Lock()
+	due := p.lookAt <= now
+	if due {
+		p.lookWait = min(2*p.lookWait, lastLook)
+		p.lookAt = dueAfter(now, p.lookWait)
+	}
+	next = p.lookAt
+	p.mu.Unlock()
+	if due {
+		p.lookAtOthers()
+	}
+	return min(next, p.lookForParked(now))
+}
+
+// lookSoon makes the next looks at others come quickly: something has happened, and more may have.
+func (p *poller) lookSoon() {
+	p.mu.Lock()
+	p.lookWait = firstLook
+	p.lookAt = dueAfter(now(), firstLook)
+	at := p.lookAt
+	p.mu.Unlock()
+	lookBy(at)
+}
+
+// lookAtOthers asks for ourselves whether those whom we watch live, and whether our bell was rung, or somebody died, without
+// a wake-up.
 func (p *poller) lookAtOthers() {
 	for _, w := range p.watch() {
 		if w.value&ownerDied != 0 || p.s.Dead(w.m) {

@@ -76,18 +76,16 @@ type lots struct {
 
 // enter puts p into the table, and sees to its first look.
 func (p *poller) enter(key uint32, w *futex.Parked) bool {
-	if p.looks.timer == nil {
+	if p.off {
 		return false
 	}
-	now := p.looks.now()
-	w.Note.Key, w.Note.Wait = key, firstLook
-	w.Note.Due = dueAfter(now, firstLook)
+	w.Note.Key, w.Note.Wait, w.Note.Due = key, firstLook, dueAfter(now(), firstLook)
 	due := w.Note.Due
 	c := &p.lots.chain[key%tableSize]
 	c.mu.Lock()
 	w.Note.Next, c.first = c.first, w
 	c.mu.Unlock()
-	p.looks.by(due)
+	lookBy(due)
 	return true
 }
 

@@ -165,13 +165,13 @@ func (s *space) Dead(m Member) bool {
 	mu.Lock()
 	defer mu.Unlock()
 	at := layout.LockSlot + int64(m.Slot())
-	if granted, err := tryLock(s.probe, readLock, at); err != nil || !granted {
+	if granted, err := tryLockNow(s.probe, readLock, at); err != nil || !granted {
 		return false
 	}
 	// While we hold this, nobody becomes a member there. A live member holds its lock from before its word says LIVE.
 	live := uint64(layout.MakeSlotWord(layout.SlotLive, m.Gen()))
 	s.slots[m.Slot()].CompareAndSwap(live, uint64(layout.MakeSlotWord(layout.SlotDead, m.Gen())))
-	tryLock(s.probe, noLock, at)
+	tryLockNow(s.probe, noLock, at)
 	over, _ := s.ended(m)
 	return over
 }

@@ -21,9 +21,13 @@ const supported = true
 // tryLock sets or removes a lock on one byte of f's open file description and never waits. The kernel drops it when the
 // description goes: when it is neither open nor mapped anywhere.
 func tryLock(f *os.File, kind int16, at int64) (bool, error) {
+	return lockByte(f, kind, at, unix.FcntlFlock)
+}
+
+func lockByte(f *os.File, kind int16, at int64, fcntl func(fd uintptr, cmd int, l *unix.Flock_t) error) (bool, error) {
 	l := unix.Flock_t{Type: kind, Whence: 0, Start: at, Len: 1}
 	for {
-		switch err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &l); err {
+		switch err := fcntl(f.Fd(), unix.F_OFD_SETLK, &l); err {
 		case nil:
 			return true, nil
 		case unix.EAGAIN, unix.EACCES:

@@ -27,6 +27,7 @@ type fileInfo struct {
 }
 
 func tryLock(*os.File, int16, int64) (bool, error)     { return false, errLinux }
+func tryLockNow(*os.File, int16, int64) (bool, error)  { return false, errLinux }
 func whoLocks(*os.File, int64) (int16, error)          { return noLock, errLinux }
 func openSegment(string) (*os.File, error)             { return nil, errLinux }
 func fstat(*os.File) (fileInfo, error)                 { return fileInfo{}, errLinux }

@@ -16,22 +16,24 @@ import (
 // of the neighbours and of those whom our waiters need. The doorbell makes it wake parked goroutines. A hint of a death makes
 // it ask for proof; proof makes it settle.
 //
-// Its sleep has no short deadline, because a return from the kernel every second would wake half of Go's runtime. The look
-// that is due when nobody has told us anything is a timer's instead.
+// Its sleep has no short deadline, because a return from the kernel every second would wake half of Go's runtime. An alarm
+// makes it look when nobody has told us anything (see looks).
 type poller struct {
 	s    *space
+	off  bool // there is none: its process looks only where it waits
 	over atomic.Bool
 	done chan struct{}
 
 	lots  lots
-	looks looks
 	slept struct{ bell, deaths atomic.Uint32 } // the values that it slept on last
 
 	mu        sync.Mutex
 	wanted    map[Member]int // who our waiters need, and how many of them
 	burying   map[Member]bool
 	observers map[int]func(*MemberDied)
-	next      int
+	next      int           // number of the next observer
+	lookAt    time.Duration // when to look at the others, and
+	lookWait  time.Duration // how long after the last time that is
 	news      []*MemberDied // that the observers have not been told of
 	telling   bool          // somebody is at it
 
@@ -43,11 +45,11 @@ const mostLives = 120 // of the 128 words that the kernel takes
 func startPoller(s *space) *poller {
 	p := &poller{s: s, done: make(chan struct{}), wanted: map[Member]int{}, burying: map[Member]bool{},
 		observers: map[int]func(*MemberDied){}}
-	if feature.Poller.Off() {
+	if p.off = feature.Poller.Off(); p.off {
 		close(p.done)
 		return p
 	}
-	p.looks.start(p.look)
+	startLooking(p)
 	go p.run()
 	return p
 }
@@ -55,7 +57,9 @@ func startPoller(s *space) *poller {
 // stop ends the poller and waits for it; nobody touches the memory on its behalf afterwards.
 func (p *poller) stop() {
 	p.over.Store(true)
-	p.looks.stop()
+	if !p.off {
+		stopLooking(p)
+	}
 	p.s.ring(p.s.self)
 	<-p.done
 	p.buriers.Wait()
@@ -78,7 +82,7 @@ func (p *poller) run() {
 		if d := p.s.root.Deaths.Load(); d != deaths {
 			deaths = d
 			seen = p.tell(seen)
-			p.looks.soon()
+			p.lookSoon()
 		}
 		watch := p.watch()
 		words := make([]futex.Word, 0, 2+len(watch))
@@ -143,7 +147,7 @@ func (p *poller) want(m Member) {
 	first := p.wanted[m] == 1
 	p.mu.Unlock()
 	if first {
-		p.looks.soon()
+		p.lookSoon()
 		p.s.ring(p.s.self)
 	}
 }
