@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ import (
 // EnvSweep turns the sweep on first use off: TANDEM_SWEEP=off.
 const EnvSweep = "TANDEM_SWEEP"
 
-const sweepFor = 50 * time.Millisecond // then the rest is left to the next one
+const sweepFor = 50 * time.Millisecond // on first use; then the rest is left to the next one
 
 var sweepOnce sync.Once
 
@@ -47,7 +48,8 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 		return false, err
 	}
 	nonce, known := nonceIn(f)
-	path, ok := nameOf(info.id, path, inDir(dir, privateFile(nonce)))
+	uid, _, _, _ := parseFile(filepath.Base(path))
+	path, ok := nameOf(info.id, path, inDir(dir, privateFileOf(uid, nonce)))
 	if !ok {
 		return false, nil // gone, or another Space by now
 	}
@@ -56,7 +58,7 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 		if err := doom(f); err != nil {
 			return false, err
 		}
-		if err := removeGrowth(dir, nonce); err != nil {
+		if err := removeGrowth(dir, uid, nonce); err != nil {
 			return false, err
 		}
 	}
@@ -88,8 +90,8 @@ func nameOf(id fileID, paths ...string) (string, bool) {
 }
 
 // removeGrowth removes the growth segments of a leaked Space.
-func removeGrowth(dir string, nonce uint64) error {
-	names, err := list(dir, growthPrefix(nonce))
+func removeGrowth(dir string, uid int, nonce uint64) error {
+	names, err := list(dir, prefixOf(uid)+"g."+nonceText(nonce)+".")
 	if err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func removeGrowth(dir string, nonce uint64) error {
 
 // removeGrown removes a growth segment, or a file that was never born, unless somebody maps it. The root was judged.
 func removeGrown(path string) (bool, error) {
-	f, err := openSegment(path)
+	f, err := openOwned(path)
 	if err != nil {
 		return false, err
 	}
@@ -125,12 +127,29 @@ func removeGrown(path string) (bool, error) {
 
 // removeLeaked removes the Space at file if it is leaked.
 func removeLeaked(dir, file string) (bool, error) {
-	f, err := openSegment(inDir(dir, file))
+	f, err := openOwned(inDir(dir, file))
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
 	return removeIfLeaked(f, dir, inDir(dir, file))
+}
+
+// openOwned opens a file to remove it: a regular one of the user whom its name names, and no trap for a cleaner with rights.
+func openOwned(path string) (*os.File, error) {
+	f, err := openSegment(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := fstat(f)
+	if uid, _, _, _ := parseFile(filepath.Base(path)); err == nil && (!info.regular || info.uid != uint32(uid)) {
+		err = fmt.Errorf("%s is no regular file of user %d: %w", path, uid, ErrCorrupt)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // keeps tells whether a root is exempt from cleaning. What is no root is not.
@@ -180,14 +199,14 @@ func list(dir, prefix string) ([]string, error) {
 	return names, nil
 }
 
-// sweep removes what killed processes of this user left in dir, for at most sweepFor. It never waits, and what it cannot
-// judge it leaves alone.
-func sweep(dir string) (removed []string, err error) {
-	names, err := list(dir, prefix())
+// sweep removes what killed processes of a user left in dir, until end, if there is one. It never waits, and what it
+// cannot judge it leaves alone.
+func sweep(dir string, uid int, end time.Time) (removed []string, err error) {
+	names, err := list(dir, prefixOf(uid))
 	if err != nil {
 		return nil, err
 	}
-	end := time.Now().Add(sweepFor)
+	late := func() bool { return !end.IsZero() && time.Now().After(end) }
 	alive := map[uint64]bool{}
 	var grown []string
 	note := func(name string, gone bool, e error) {
@@ -199,10 +218,10 @@ func sweep(dir string) (removed []string, err error) {
 		}
 	}
 	for _, name := range names {
-		if time.Now().After(end) {
+		if late() {
 			return removed, err
 		}
-		switch kind, _ := fileKind(name); kind {
+		switch _, kind, _, _ := parseFile(name); kind {
 		case "p", "n":
 			gone, e := removeLeaked(dir, name)
 			note(name, gone, e)
@@ -214,16 +233,16 @@ func sweep(dir string) (removed []string, err error) {
 		}
 	}
 	for _, name := range grown {
-		if time.Now().After(end) {
+		if late() {
 			return removed, err
 		}
-		_, rest := fileKind(name)
+		_, _, rest, _ := parseFile(name)
 		nonce, ok := nonceOf(rest)
 		if !ok {
 			continue
 		}
 		if _, asked := alive[nonce]; !asked {
-			root, e := rootExists(dir, nonce)
+			root, e := rootExists(dir, uid, nonce)
 			if e != nil {
 				note(name, false, e)
 				continue
@@ -240,9 +259,9 @@ func sweep(dir string) (removed []string, err error) {
 
 // rootExists tells whether there is a root with this nonce. Its name may change once, from n to p, while we look: so p is
 // asked before and after.
-func rootExists(dir string, nonce uint64) (bool, error) {
+func rootExists(dir string, uid int, nonce uint64) (bool, error) {
 	unnamed := func() (bool, error) {
-		_, err := lstat(inDir(dir, privateFile(nonce)))
+		_, err := lstat(inDir(dir, privateFileOf(uid, nonce)))
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -251,7 +270,7 @@ func rootExists(dir string, nonce uint64) (bool, error) {
 	if yes, err := unnamed(); yes || err != nil {
 		return yes, err
 	}
-	names, err := list(dir, prefix()+"n.")
+	names, err := list(dir, prefixOf(uid)+"n.")
 	if err != nil {
 		return false, err
 	}
@@ -278,7 +297,7 @@ func Sweep() ([]string, error) {
 	if !supported {
 		return nil, errLinux
 	}
-	removed, err := sweep(directory())
+	removed, err := sweep(directory(), os.Geteuid(), time.Time{})
 	if err != nil {
 		return removed, fmt.Errorf("shm: sweep: %w", err)
 	}
@@ -293,7 +312,7 @@ func firstUse() error {
 	orphanGuard()
 	sweepOnce.Do(func() {
 		if os.Getenv(EnvSweep) != "off" && private.file == "" {
-			_, _ = sweep(directory()) // what it could not remove is not what the caller asked for; Sweep tells
+			_, _ = sweep(directory(), os.Geteuid(), time.Now().Add(sweepFor)) // what it could not remove is not what the caller asked for; Sweep tells
 		}
 	})
 	return nil

@@ -31,27 +31,39 @@ func directory() string {
 	return "/dev/shm"
 }
 
-func prefix() string { return "tandem." + strconv.Itoa(os.Geteuid()) + "." }
+func prefix() string { return prefixOf(os.Geteuid()) }
+
+func prefixOf(uid int) string { return "tandem." + strconv.Itoa(uid) + "." }
 
 func nonceText(n uint64) string { return fmt.Sprintf("%016x", n) }
 
-func privateFile(nonce uint64) string { return prefix() + "p." + nonceText(nonce) }
+func privateFile(nonce uint64) string { return privateFileOf(os.Geteuid(), nonce) }
 func namedFile(name string) string    { return prefix() + "n." + name }
 func bornFile(nonce uint64) string    { return prefix() + "t." + nonceText(nonce) }
 
-func growthPrefix(nonce uint64) string { return prefix() + "g." + nonceText(nonce) + "." }
+func privateFileOf(uid int, nonce uint64) string { return prefixOf(uid) + "p." + nonceText(nonce) }
 
 func growthFile(nonce uint64, index int, m Member) string {
-	return growthPrefix(nonce) + strconv.Itoa(index) + "." + strconv.Itoa(m.Slot()) + "." + strconv.Itoa(m.Gen())
+	return prefix() + "g." + nonceText(nonce) + "." + strconv.Itoa(index) + "." + strconv.Itoa(m.Slot()) + "." + strconv.Itoa(m.Gen())
 }
 
-// fileKind is what a file of ours is, judged by its name: one of "p", "n", "g", "t", or "" for others' files.
+// parseFile takes the name of a file of Tandem apart: whose it is, its kind, "p", "n", "g" or "t", and what follows.
+func parseFile(name string) (uid int, kind, rest string, ok bool) {
+	name, ours := strings.CutPrefix(name, "tandem.")
+	whose, name, _ := strings.Cut(name, ".")
+	kind, rest, _ = strings.Cut(name, ".")
+	uid, err := strconv.Atoi(whose)
+	ok = ours && err == nil && strconv.Itoa(uid) == whose && uid >= 0 && rest != "" && len(kind) == 1 && strings.Contains("pngt", kind)
+	return uid, kind, rest, ok
+}
+
+// fileKind is what a file of this user is, judged by its name; "" for others' files.
 func fileKind(name string) (kind, rest string) {
-	rest, ours := strings.CutPrefix(name, prefix())
-	if !ours || len(rest) < 3 || rest[1] != '.' || !strings.Contains("pngt", rest[:1]) {
+	uid, kind, rest, ok := parseFile(name)
+	if !ok || uid != os.Geteuid() {
 		return "", ""
 	}
-	return rest[:1], rest[2:]
+	return kind, rest
 }
 
 // nonceOf reads the nonce at the start of the rest of a p, g or t name.

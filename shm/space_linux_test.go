@@ -716,3 +716,36 @@ func TestTheSpaceHasALimitAndAnErrorThatNamesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestNamesOfFilesAreTakenApart(t *testing.T) {
+	for name, want := range map[string]string{
+		"tandem.0.p.0123456789abcdef": "0 p 0123456789abcdef true",
+		"tandem.1000.n.a.b":           "1000 n a.b true",
+		"tandem.7.g.0123.1.2.3":       "7 g 0123.1.2.3 true",
+		"tandem.07.n.a":               "7 n a false",
+		"tandem.-1.n.a":               "-1 n a false",
+		"tandem.1.x.a":                "1 x a false",
+		"tandem.1.n.":                 "1 n  false",
+		"tandem.1.pn.a":               "1 pn a false",
+		"tandem.a.n.a":                "0 n a false",
+		"psm_12345":                   "0   false",
+	} {
+		uid, kind, rest, ok := parseFile(name)
+		if got := fmt.Sprint(uid, " ", kind, " ", rest, " ", ok); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// A file that bears our name but is not ours may be a trap for who removes it.
+func TestASweepLeavesAloneWhatIsNoFileOfItsUser(t *testing.T) {
+	path := filepath.Join(directory(), namedFile("fifo"))
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(path)
+	removed, err := Sweep()
+	if len(removed) != 0 || !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "fifo") {
+		t.Fatal(removed, err)
+	}
+}
