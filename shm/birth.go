@@ -64,8 +64,11 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 	root := view[layout.Root](g.mem, 0)
 	root.Seg = h
 	root.Limit = uint64(limit)
-	if name == "" {
+	switch {
+	case name == "":
 		root.Flags = layout.RootPrivate
+	case o.keep:
+		root.Flags = layout.RootKeep
 	}
 	root.NameLen = uint32(copy(root.Name[:], name))
 	info, err := fstat(f)

@@ -69,6 +69,7 @@ func (sp *Space) Check() error {
 			if at := layout.SizeObject + i*layout.SizeSet; at+layout.SizeSet <= len(header) {
 				set := view[layout.Set](header, int64(at))
 				_, held := look(set, 0, w.Seq())
+				held = held || s.bound(r, w.Seq(), i)()
 				isOpen := layout.SetState(set.State.Load()).Phase() == layout.SetOpen
 				open = open || isOpen
 				if isOpen != held {

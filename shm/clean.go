@@ -30,6 +30,20 @@ var sweepOnce sync.Once
 // removeIfLeaked removes the Space whose root is f, if it is leaked. path is a name that it had. f holds no locks before
 // and after.
 func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
+	info, err := fstat(f)
+	if err != nil {
+		return false, err
+	}
+	nonce, known := nonceIn(f)
+	uid, _, _, _ := parseFile(filepath.Base(path))
+	unnamed := inDir(dir, privateFileOf(uid, nonce))
+	// Asked before the locks, which would be in the way of who comes to a mailbox. What is kept is so until its name is given
+	// up, by somebody who judges after us; what is not will never be.
+	if at, ok := nameOf(info.id, path, unnamed); ok {
+		if kept, err := keeps(f, at); err != nil || kept {
+			return false, err
+		}
+	}
 	if ok, err := tryLock(f, writeLock, layout.LockName); err != nil {
 		return false, err
 	} else if !ok {
@@ -40,16 +54,7 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 		return false, err
 	}
 	defer tryLock(f, noLock, layout.LockMapped)
-	if kept, err := keeps(f); err != nil || kept {
-		return false, err
-	}
-	info, err := fstat(f)
-	if err != nil {
-		return false, err
-	}
-	nonce, known := nonceIn(f)
-	uid, _, _, _ := parseFile(filepath.Base(path))
-	path, ok := nameOf(info.id, path, inDir(dir, privateFileOf(uid, nonce)))
+	path, ok := nameOf(info.id, path, unnamed)
 	if !ok {
 		return false, nil // gone, or another Space by now
 	}
@@ -152,8 +157,12 @@ func openOwned(path string) (*os.File, error) {
 	return f, nil
 }
 
-// keeps tells whether a root is exempt from cleaning. What is no root is not.
-func keeps(f *os.File) (bool, error) {
+// keeps tells whether a root that is found at path is exempt from cleaning: it was made so, and has its name still. What is
+// no root is not.
+func keeps(f *os.File, path string) (bool, error) {
+	if _, kind, _, _ := parseFile(filepath.Base(path)); kind != "n" {
+		return false, nil
+	}
 	var r layout.Root
 	if _, err := f.ReadAt(bytesOf(&r), 0); err != nil {
 		return false, nil // too short to be one
@@ -338,27 +347,72 @@ func (sp *Space) Unlink() error {
 func (s *space) unlink() error {
 	s.naming.Lock() // goroutines share the description, so its lock does not keep them apart
 	defer s.naming.Unlock()
-	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
-		ok, err := tryLock(s.probe, writeLock, layout.LockName)
+	now, err := giveUpName(s.probe, s.dir, *s.path.Load(), s.nonce)
+	if err == nil && now != "" {
+		s.path.Store(&now)
+	}
+	return err
+}
+
+// Unlink gives up the name of a Space without attaching to it: that of a mailbox (see Keep) above all. If nobody is
+// attached to it, it is removed, whatever the file holds; else its last member does it. fs.ErrNotExist: there is none.
+func Unlink(name string) error {
+	fail := func(err error) error { return fmt.Errorf("shm: unlink space %q: %w", name, err) }
+	if err := checkName(name); err != nil {
+		return fail(err)
+	}
+	if !supported {
+		return errLinux
+	}
+	dir := directory()
+	path := inDir(dir, namedFile(name))
+	f, err := openOwned(path)
+	if err != nil {
+		return fail(err)
+	}
+	defer f.Close()
+	if nonce, known := nonceIn(f); known {
+		// Killed after this it is no mailbox any more: a sweep finds it.
+		now, err := giveUpName(f, dir, path, nonce)
 		if err != nil {
-			return err
+			return fail(err)
+		}
+		if now == "" {
+			return fail(fs.ErrNotExist) // somebody else was faster
+		}
+		path = now
+	}
+	if err := removeIfLast(f, dir, path); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// giveUpName renames the root f, found at path, to its private name, and returns that; "" if it has another name already.
+func giveUpName(f *os.File, dir, path string, nonce uint64) (now string, err error) {
+	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
+		ok, err := tryLock(f, writeLock, layout.LockName)
+		if err != nil {
+			return "", err
 		}
 		if ok {
 			break
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("its name is held by a process that is stopped or about to remove it: %w", ErrBusy)
+			return "", fmt.Errorf("its name is held by a process that is stopped or about to remove it: %w", ErrBusy)
 		}
 	}
-	defer tryLock(s.probe, noLock, layout.LockName)
-	to := inDir(s.dir, privateFile(s.nonce))
-	path, ok := nameOf(s.id, *s.path.Load())
-	if !ok || path == to {
-		return nil // given up already
+	defer tryLock(f, noLock, layout.LockName)
+	info, err := fstat(f)
+	if err != nil {
+		return "", err
+	}
+	to := inDir(dir, privateFile(nonce))
+	if _, ok := nameOf(info.id, path); !ok || path == to {
+		return "", nil
 	}
 	if err := renameNew(path, to); err != nil {
-		return &os.LinkError{Op: "rename", Old: path, New: to, Err: err}
+		return "", &os.LinkError{Op: "rename", Old: path, New: to, Err: err}
 	}
-	s.path.Store(&to)
-	return nil
+	return to, nil
 }

@@ -18,9 +18,11 @@ import (
 //
 // Two binders of one name cannot both get to LIVE: each writes PENDING before it looks, so one of them sees the other. A
 // binder that is stopped in the middle is broken by the next, one that is killed by its reaper.
+//
+// In a kept Space a LIVE entry also holds the set that it names: see the hold sets.
 
 // Bind gives an object a name in its Space, for Lookup: 1 to 200 bytes. fs.ErrExist: the name is taken by an object that
-// still exists. The name does not keep the object alive.
+// still exists. The name does not keep the object alive, unless the Space was made with Keep.
 func (sp *Space) Bind(name string, h Handle) error {
 	s, err := sp.enter()
 	if err != nil {
@@ -85,7 +87,68 @@ func (s *space) bind(name string, h Handle) (bool, error) {
 		}
 		return false, err
 	}
-	return e.Word.CompareAndSwap(uint64(pending), uint64(pending.To(layout.DirLive, 0))), nil
+	live := pending.To(layout.DirLive, 0)
+	if !e.Word.CompareAndSwap(uint64(pending), uint64(live)) {
+		return false, nil
+	}
+	if s.kept && !s.joinByName(h) {
+		e.Word.CompareAndSwap(uint64(live), uint64(live.Freed()))
+		return false, ErrGone
+	}
+	return true, nil
+}
+
+// joinByName lets the name that was just bound hold its set: whoever is about to end the set looks again, and sees the name.
+// Killed before this, the name may lead to an object that is over.
+func (s *space) joinByName(h Handle) bool {
+	set, ok := s.setOf(h)
+	return ok && bump(set) && s.exists(h)
+}
+
+// setOf finds the hold set that a Handle names.
+func (s *space) setOf(h Handle) (*layout.Set, bool) {
+	f, err := s.find(h.Ref)
+	at := layout.SizeObject + h.Set*layout.SizeSet
+	if err != nil || !f.header || !isShared(f.entry, h.Seq) || h.Set >= int(view[layout.Object](f.bytes, 0).Sets) ||
+		at+layout.SizeSet > len(f.bytes) {
+		return nil, false
+	}
+	return view[layout.Set](f.bytes, int64(at)), true
+}
+
+// bound answers whether a name holds a set of the object at r: in a kept Space. If the directory cannot be read, it may.
+func (s *space) bound(r Ref, seq uint32, set int) func() bool {
+	return func() bool {
+		if !s.kept {
+			return false
+		}
+		found := false
+		err := s.names(func(e *layout.DirEntry, w layout.Word) bool {
+			h := entryHandle(s, e)
+			found = w.State() == layout.DirLive && h.Ref == r && h.Seq == seq && h.Set == set && e.Word.Load() == uint64(w)
+			return !found
+		})
+		return found || err != nil
+	}
+}
+
+// endByName ends the set that a name held which is free now, if nobody else holds it. Killed before this, whoever settles us
+// does it.
+func (s *space) endByName(h Handle) error {
+	set, ok := s.setOf(h)
+	if !s.kept || !ok {
+		return nil
+	}
+	f, err := s.find(h.Ref)
+	if err != nil {
+		return err
+	}
+	same := func() bool { return isShared(f.entry, h.Seq) }
+	if !leaveSet(set, 0, h.Seq, left, same, s.bound(h.Ref, h.Seq, h.Set)) {
+		return nil
+	}
+	s.rouse(h.Ref, f.bytes, nil)
+	return s.freeIfOver(h.Ref, f.entry, f.bytes)
 }
 
 // taken tells whether entry o keeps others from binding the name: it is bound to an object that exists. If o is about to
@@ -154,12 +217,15 @@ func (sp *Space) Unbind(name string) error {
 		return err
 	}
 	defer s.release()
-	_, e, err := s.lookup(name)
+	h, e, err := s.lookup(name)
 	if err == nil {
 		w := layout.Word(e.Word.Load())
 		if w.State() != layout.DirLive || nameIn(e) != name || !e.Word.CompareAndSwap(uint64(w), uint64(w.Freed())) {
 			err = fs.ErrNotExist // somebody else was faster
 		}
+	}
+	if err == nil {
+		err = s.endByName(h)
 	}
 	if err != nil {
 		return fmt.Errorf("shm: unbind %q in %v: %w", name, s, err)

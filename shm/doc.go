@@ -9,6 +9,8 @@
 //	sp, err := shm.OpenSpace("prices")          // attach, or create
 //	h, err := sp.Lookup("ticks")                // what another program has bound
 //
+// A named Space made with Keep is a mailbox: it outlives its users, and names in its directory hold what they are bound to.
+//
 // # Who is alive
 //
 // The kernel says so, never a pid, a timeout or a heartbeat. Each member of a Space holds a lock that lives as long as
@@ -42,8 +44,8 @@
 // A process may be killed at any instruction. What it had not published returns to the Space; what it had published
 // stays; the sets of holders lose it; survivors that wait for it are woken within about a millisecond of the kernel's
 // proof. Any survivor settles it, several at once if need be, and one that is stopped in the middle delays nobody. A
-// Space whose last member was killed is removed by the next process of the same user that uses any Space, or by Sweep. A
-// stopped process is alive: it keeps what it holds, and delays nobody else, with one exception: stopped in the few
+// Space whose last member was killed is removed by the next process of the same user that uses any Space, or by Sweep; one
+// made with Keep stays, and the next who attaches settles the dead. A stopped process is alive: it keeps what it holds, and delays nobody else, with one exception: stopped in the few
 // system calls of removing or renaming a Space it makes OpenSpace and Unlink of that one name fail with ErrBusy.
 //
 // Do not fork without exec: a forked child of a C library keeps no mapping (MADV_DONTFORK), but a fork between mmap and

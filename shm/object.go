@@ -236,7 +236,7 @@ func (o *Object) leave(how departure) error {
 			err = errors.Join(err, o.s.settle(m))
 		}
 	}
-	if leaveSet(o.Set(o.set), o.s.self, o.seq, how, o.same) {
+	if leaveSet(o.Set(o.set), o.s.self, o.seq, how, o.same, o.s.bound(o.ref, o.seq, o.set)) {
 		o.s.rouse(o.ref, o.Header, o.Data)
 		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header))
 	}

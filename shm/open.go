@@ -18,21 +18,28 @@ type Option func(*options)
 type options struct {
 	create, attach bool
 	limit          int64
+	keep           bool
 }
 
 // Create makes OpenSpace fail with fs.ErrExist if the Space exists.
 func Create() Option { return func(o *options) { o.create = true } }
 
-// Attach makes OpenSpace fail with fs.ErrNotExist unless the Space exists: a living process is attached to it.
+// Attach makes OpenSpace fail with fs.ErrNotExist unless the Space exists: a living process is attached to it, or it is kept.
 func Attach() Option { return func(o *options) { o.attach = true } }
 
 // Limit bounds the Space's memory, in bytes, all segments together; it counts when the Space is created. The default is
 // half of the file system. A Space starts with about 1.2 MiB.
 func Limit(bytes int64) Option { return func(o *options) { o.limit = bytes } }
 
+// Keep makes a mailbox: a Space that outlives its users; it counts when the Space is created. Neither its last member nor a
+// sweep removes it, only Unlink does (or a restart of the machine). What is bound in its directory stays with it: a binding
+// holds an object, or the end of one that it names, like a process that never dies, until Unbind. Objects that are not bound
+// go with their last holder, as everywhere. The next one who attaches settles what dead members have left.
+func Keep() Option { return func(o *options) { o.keep = true } }
+
 // OpenSpace attaches to the named Space, and creates it if need be. Unrelated programs of the same user meet by the name:
-// 1 to 200 letters, digits, '.', '_', '-'. A Space lives as long as a process is attached to it: one that was left behind
-// by killed processes is removed and made anew.
+// 1 to 200 letters, digits, '.', '_', '-'. Unless it was made with Keep, a Space lives as long as a process is attached to it:
+// one that was left behind by killed processes is removed and made anew.
 //
 // Errors: ErrName, fs.ErrExist and fs.ErrNotExist as the options want it, ErrNoSpace, ErrTooMany members, ErrCorrupt and
 // *VersionError for a file that is no Space of this version, ErrBusy if somebody who removes or renames it is stopped in
@@ -267,6 +274,12 @@ func attach(f *os.File, dir, path string) (*space, error) {
 		return nil, errors.Join(err, giveUp(f, dir, path))
 	}
 	s.settleIn(f)
+	if s.kept {
+		// Nobody may have been there to settle the last ones who died.
+		if _, err := s.settleDead(); err != nil {
+			return nil, errors.Join(err, s.leave())
+		}
+	}
 	return s, nil
 }
 
@@ -302,7 +315,7 @@ func enterRoot(f *os.File, dir, path string) error {
 	case writeLock:
 		return errAgain // in the hands of a cleaner
 	case noLock:
-		kept, err := keeps(f)
+		kept, err := keeps(f, path)
 		if err != nil {
 			return err
 		}
@@ -359,6 +372,7 @@ func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, p
 	}
 	s.path.Store(&path)
 	s.limit = int64(s.root.Limit)
+	s.kept = s.root.Flags&layout.RootKeep != 0
 	s.name = string(s.root.Name[:min(int(s.root.NameLen), len(s.root.Name))])
 	s.segs[0].Store(g)
 	return s

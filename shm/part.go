@@ -88,8 +88,9 @@ func (o *Object) Recheck(set int) error {
 		}
 	}
 	if o.SetState(set).Phase() == layout.SetOpen && len(o.Holders(set)) == 0 {
-		leaveSet(o.Set(set), 0, o.seq, left, o.same)
-		o.s.rouse(o.ref, o.Header, o.Data)
+		if leaveSet(o.Set(set), 0, o.seq, left, o.same, o.s.bound(o.ref, o.seq, set)) {
+			o.s.rouse(o.ref, o.Header, o.Data)
+		}
 	}
 	return nil
 }

@@ -18,7 +18,9 @@ import (
 // the last one went. It cannot be a set that is being joined, because joining adds the word first, nor a new one, because
 // an object is published with its first holder. The version makes a CAS fail that was prepared before somebody joined; and
 // between reading the state and that CAS everyone asks whether the place still holds the same object, for its next life
-// has other holders and goes on with the version. Words are taken only when they are 0: those of another sequence number
+// has other holders and goes on with the version. In a kept Space a LIVE name is a holder, too, whose word is the entry of
+// the directory: bind bumps the version behind it as who joins, unbind frees it and then ends the set as for one who was
+// killed half-way. Words are taken only when they are 0: those of another sequence number
 // may be the holders of the next object, and we the late ones.
 
 // joinSet adds m to a set of the object in incarnation seq. The caller checks afterwards that it still is that object.
@@ -28,15 +30,23 @@ func joinSet(set *layout.Set, m Member, seq uint32) error {
 	if err != nil {
 		return err
 	}
+	if !bump(set) {
+		set.Word[k].CompareAndSwap(mine, 0)
+		return ErrGone
+	}
+	return nil
+}
+
+// bump makes who is about to end the set look again. False: it is over.
+func bump(set *layout.Set) bool {
 	for {
 		st := layout.SetState(set.State.Load())
 		if st.Phase() != layout.SetOpen {
-			set.Word[k].CompareAndSwap(mine, 0)
-			return ErrGone
+			return false
 		}
 		// We may be late, and this another object's set: how the last one went stays as it is.
 		if set.State.CompareAndSwap(uint64(st), uint64(layout.MakeSetState(layout.SetOpen, st.Member(), st.Version()+1))) {
-			return nil
+			return true
 		}
 	}
 }
@@ -61,8 +71,8 @@ const (
 
 // leaveSet takes m out of a set, and ends the set if nobody is left; how says how m goes. It tells whether the set is over.
 // Many may do it at once for a dead member, who may never have been in it. same tells whether the place still holds the
-// object of incarnation seq.
-func leaveSet(set *layout.Set, m Member, seq uint32, how departure, same func() bool) (over bool) {
+// object of incarnation seq, bound whether a name holds the set.
+func leaveSet(set *layout.Set, m Member, seq uint32, how departure, same, bound func() bool) (over bool) {
 	mine := layout.HoldWord(m, seq)
 	last := func(st layout.SetState) Member { // who died, of those who went last
 		switch how {
@@ -82,6 +92,7 @@ func leaveSet(set *layout.Set, m Member, seq uint32, how departure, same func() 
 			return true
 		}
 		in, others := look(set, mine, seq)
+		others = others || bound()
 		switch {
 		case others && !held:
 			return false // the end is theirs

@@ -12,6 +12,9 @@ import (
 // always: the place holds the same object all the time.
 func always() bool { return true }
 
+// never: no name holds the set.
+func never() bool { return false }
+
 func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	a, b := layout.MakeMember(1, 1), layout.MakeMember(2, 1)
 	state := func(s *layout.Set) layout.SetState { return layout.SetState(s.State.Load()) }
@@ -21,10 +24,10 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		if err := joinSet(&s, b, 5); err != nil {
 			t.Fatal(err)
 		}
-		if leaveSet(&s, a, 5, died, always) || state(&s).Phase() != layout.SetOpen {
+		if leaveSet(&s, a, 5, died, always, never) || state(&s).Phase() != layout.SetOpen {
 			t.Fatal("over while b holds it")
 		}
-		if !leaveSet(&s, b, 5, left, always) || state(&s).Phase() != layout.SetClosed {
+		if !leaveSet(&s, b, 5, left, always, never) || state(&s).Phase() != layout.SetClosed {
 			t.Fatal("not closed")
 		}
 		if err := joinSet(&s, a, 5); !errors.Is(err, ErrGone) {
@@ -37,10 +40,10 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	t.Run("died with the last one", func(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
-		if !leaveSet(&s, a, 5, died, always) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
+		if !leaveSet(&s, a, 5, died, always, never) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
 			t.Fatalf("%x", state(&s))
 		}
-		if !leaveSet(&s, b, 5, left, always) || state(&s).Member() != a {
+		if !leaveSet(&s, b, 5, left, always, never) || state(&s).Member() != a {
 			t.Fatal("ended a second time")
 		}
 	})
@@ -48,7 +51,7 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
 		s.Word[0].Store(0) // a's leaver was killed here
-		if !leaveSet(&s, b, 5, left, always) || state(&s).Phase() != layout.SetClosed {
+		if !leaveSet(&s, b, 5, left, always, never) || state(&s).Phase() != layout.SetClosed {
 			t.Fatal("an open set without holders was left open")
 		}
 	})
@@ -62,7 +65,7 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		s.State.Store(uint64(layout.MakeSetState(layout.SetOpen, a, state(&s).Version()+1)))
 		clearWord(&s, layout.HoldWord(a, 5))
 		clearWord(&s, layout.HoldWord(b, 5))
-		if c := layout.MakeMember(3, 1); !leaveSet(&s, c, 5, died, always) {
+		if c := layout.MakeMember(3, 1); !leaveSet(&s, c, 5, died, always, never) {
 			t.Fatal("an open set without holders was left open")
 		}
 		if st := state(&s); st.Phase() != layout.SetDied || st.Member() != a {
@@ -72,7 +75,7 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	t.Run("ended by who is not in it, for the first object of a place", func(t *testing.T) {
 		var s layout.Set
 		s.State.Store(uint64(layout.MakeSetState(layout.SetOpen, a, 1)))
-		if !leaveSet(&s, 0, 0, left, always) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
+		if !leaveSet(&s, 0, 0, left, always, never) || state(&s).Phase() != layout.SetDied || state(&s).Member() != a {
 			t.Fatalf("it ended as %x", state(&s))
 		}
 	})
@@ -82,8 +85,8 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		if err := joinSet(&s, b, 5); err != nil {
 			t.Fatal(err)
 		}
-		leaveSet(&s, b, 5, died, always)
-		if !leaveSet(&s, a, 5, passedOn, always) || state(&s).Phase() != layout.SetDied || state(&s).Member() != b {
+		leaveSet(&s, b, 5, died, always, never)
+		if !leaveSet(&s, a, 5, passedOn, always, never) || state(&s).Phase() != layout.SetDied || state(&s).Member() != b {
 			t.Fatalf("it ended as %x", state(&s))
 		}
 	})
@@ -97,8 +100,8 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 		if err := joinSet(&s, b, 5); err != nil {
 			t.Fatal(err)
 		}
-		leaveSet(&s, b, 5, left, always)
-		if !leaveSet(&s, a, 5, left, always) {
+		leaveSet(&s, b, 5, left, always, never)
+		if !leaveSet(&s, a, 5, left, always, never) {
 			t.Fatal("held by a word of another object")
 		}
 		forgetLate(&s, b, 5)
@@ -123,7 +126,7 @@ func TestASetEndsOnceAndSaysHow(t *testing.T) {
 	t.Run("the next object's set is not ended for the last one's sake", func(t *testing.T) {
 		var s layout.Set
 		resetSet(&s, a, 5)
-		if !leaveSet(&s, b, 4, died, func() bool { return false }) {
+		if !leaveSet(&s, b, 4, died, never, never) {
 			t.Fatal("the object is another by now, and its set not over")
 		}
 		if state(&s).Phase() != layout.SetOpen {
@@ -161,11 +164,11 @@ func TestJoiningAndLeavingAtOnce(t *testing.T) {
 					if layout.SetState(s.State.Load()).Phase() != layout.SetOpen {
 						t.Error("joined, and it is over")
 					}
-					leaveSet(&s, m, 9, departure(rand.IntN(3)), always)
+					leaveSet(&s, m, 9, departure(rand.IntN(3)), always, never)
 				}
 			})
 		}
-		wg.Go(func() { leaveSet(&s, first, 9, left, always) })
+		wg.Go(func() { leaveSet(&s, first, 9, left, always, never) })
 		wg.Wait()
 		if _, held := look(&s, 0, 9); layout.SetState(s.State.Load()).Phase() == layout.SetOpen || held {
 			t.Fatal("everyone has left, and it is not over")

@@ -17,7 +17,10 @@ func (sp *Space) Settle() (int, error) {
 		return 0, err
 	}
 	defer s.release()
-	n := 0
+	return s.settleDead()
+}
+
+func (s *space) settleDead() (n int, err error) {
 	for slot := 1; slot <= layout.Slots; slot++ {
 		w := s.slot(slot)
 		m := layout.MakeMember(slot, w.Gen())
@@ -101,7 +104,7 @@ func (s *space) leaveObjects(m Member, how departure) error {
 			set := view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet))
 			forgetLate(set, m, w.Seq())
 			was := layout.SetState(set.State.Load()).Phase()
-			now := leaveSet(set, m, w.Seq(), how, same)
+			now := leaveSet(set, m, w.Seq(), how, same, s.bound(r, w.Seq(), i))
 			over = over || now
 			changed = changed || now && was == layout.SetOpen
 		}

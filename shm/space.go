@@ -30,6 +30,7 @@ type space struct {
 	nonce uint64
 	limit int64
 	name  string                 // as created; "" if private
+	kept  bool                   // it outlives its members, and names hold what they are bound to
 	path  atomic.Pointer[string] // of the root; Unlink changes it
 
 	root    *layout.Root

@@ -11,6 +11,7 @@ import (
 type Stats struct {
 	Name     string
 	Private  bool
+	Kept     bool // it outlives its members
 	Created  time.Time
 	Segments int
 	Size     int64 // bytes reserved for segments, without the pages of members
@@ -38,7 +39,7 @@ func (sp *Space) Stats() (Stats, error) {
 	}
 	defer s.release()
 	st := Stats{
-		Name: s.title(), Private: s.name == "", Created: time.Unix(0, int64(s.root.Seg.Created)),
+		Name: s.title(), Private: s.name == "", Kept: s.kept, Created: time.Unix(0, int64(s.root.Seg.Created)),
 		Limit: s.limit, Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
 	}
 	err = s.segments(func(g *segment) error {

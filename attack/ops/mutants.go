@@ -73,7 +73,7 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "names: a name is given up without the NAME lock",
 			File: "shm/clean.go",
-			Old:  `		ok, err := tryLock(s.probe, writeLock, layout.LockName)`,
+			Old:  `		ok, err := tryLock(f, writeLock, layout.LockName)`,
 			New:  `		ok, err := true, error(nil)`,
 			Only: "^space/unlink$",
 		},
@@ -111,6 +111,27 @@ func mutants() []sweep.Mutant {
 			Old:  `			return s.finishFree(r, e, int64(len(header)), w) // whoever began it`,
 			New:  `			return nil`,
 			Only: "^space/close-object$",
+		},
+		{
+			Name: "keep: who is taken out of a set by others does not count its name",
+			File: "shm/set.go",
+			Old:  `		others = others || bound()`,
+			New:  `		others = others || held && bound()`,
+			Only: "^keep/(attach|bind)$",
+		},
+		{
+			Name: "keep: who unbinds leaves the end to others",
+			File: "shm/directory.go",
+			Old:  `		err = s.endByName(h)`,
+			New:  `		_, _ = s.endByName, h`,
+			Only: "^keep/unbind$",
+		},
+		{
+			Name: "keep: what has given up its name is kept",
+			File: "shm/clean.go",
+			Old:  `kind != "n" {`,
+			New:  `kind == "" {`,
+			Only: "^keep/unlink$",
 		},
 		{
 			Name: "conn: a block is handed over before the lane names it",

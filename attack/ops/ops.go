@@ -28,7 +28,7 @@ import (
 // Suite is everything that is attacked.
 func Suite() *sweep.Suite {
 	s := &sweep.Suite{DirVariable: shm.EnvDir}
-	for _, ops := range [][]sweep.Op{spaceOps(), heapOps(), ringOps(), connOps()} {
+	for _, ops := range [][]sweep.Op{spaceOps(), keepOps(), heapOps(), ringOps(), connOps()} {
 		s.Ops = append(s.Ops, ops...)
 	}
 	for i := range s.Ops {
