@@ -70,6 +70,10 @@
 #define TD_ROOT_KEEP 1    /* flag: exempt from sweeping */
 #define TD_ROOT_PRIVATE 2 /* flag: born without a name for strangers */
 #define TD_NAME_MAX 200
+#define TD_LIMIT_GIVEN 0  /* who made the Space said so */
+#define TD_LIMIT_FILES 1  /* half of the file system */
+#define TD_LIMIT_CGROUP 2 /* half of what the control groups of who made it allow */
+#define TD_LIMIT_MEMORY 3 /* half of the machine's memory: nothing else is limited */
 #define TD_ROOT_DOOMED 352 /* offset of root.doomed, for who has only a descriptor */
 
 struct td_segment {       /* immutable once the file has a name */
@@ -95,7 +99,8 @@ struct td_root {
 	uint32_t name_len;
 	uint8_t name[208];  /* as created; for people and for finding the root of a growth file */
 	uint32_t doomed;    /* 1: a cleaner has begun to remove this Space; nobody attaches any more */
-	uint8_t pad0[28];
+	uint32_t limit_from; /* where limit comes from: TD_LIMIT_… */
+	uint8_t pad0[24];
 	uint32_t deaths;    /* futex; reapers add one per settled member, everyone may sleep on it */
 	uint8_t pad1[124];
 	uint32_t slot_hint; /* attachers: where to look for the next slot */

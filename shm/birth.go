@@ -12,17 +12,13 @@ import (
 // birth makes a new root under the name file. The file gets its name when everything is in it and our locks are on it, so
 // nobody ever sees half a Space, and killed before that it has never existed. fs.ErrExist: the name is taken.
 func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
-	total, _, err := spaceIn(dir)
+	limit, from, err := limitFor(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	limit := o.limit
-	if limit <= 0 {
-		limit = total / 2
-	}
 	least := int64(layout.RootLives + layout.PageSize + 4096 + leastHeap)
 	if limit < least {
-		return nil, fmt.Errorf("a limit of %d bytes is too small, a Space needs %d: %w", limit, least, ErrNoSpace)
+		return nil, fmt.Errorf("%s is too small, a Space needs %d: %w", limitText(limit, from), least, ErrNoSpace)
 	}
 	path := inDir(dir, file)
 	f, temporary, err := newFile(dir, bornFile(nonce))
@@ -63,7 +59,7 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 	fail2 := func(err error) (*space, error) { return fail(errors.Join(err, g.unmap(), probe.Close())) }
 	root := view[layout.Root](g.mem, 0)
 	root.Seg = h
-	root.Limit = uint64(limit)
+	root.Limit, root.LimitFrom = uint64(limit), from
 	switch {
 	case name == "":
 		root.Flags = layout.RootPrivate
@@ -92,7 +88,7 @@ func reserveRoot(f *os.File, dir string, slot int, heap int64) (int64, error) {
 		if err == nil {
 			return heap, nil
 		}
-		if !errors.Is(err, syscall.ENOSPC) || heap/2 < leastHeap {
+		if !noMemory(err) || heap/2 < leastHeap {
 			return 0, full(err, dir)
 		}
 		if err := f.Truncate(0); err != nil {
@@ -126,9 +122,14 @@ func guard(f *os.File) error {
 	return nil
 }
 
-// full makes an ENOSPC say how much there was.
+// noMemory: the file system is full, or the memory that it would take is not to be had.
+func noMemory(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.ENOMEM)
+}
+
+// full makes such an error say how much there was.
 func full(err error, dir string) error {
-	if !errors.Is(err, syscall.ENOSPC) {
+	if !noMemory(err) {
 		return err
 	}
 	total, free, serr := spaceIn(dir)

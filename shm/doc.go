@@ -20,8 +20,9 @@
 //
 // # Limits
 //
-// 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Memory is reserved before it is
-// used: a full file system is ErrNoSpace, never a fault.
+// 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Half of the file system's size, or
+// of the control group's memory limit if that is less, unless Limit says otherwise. Memory is reserved before it is used: a
+// full file system is ErrNoSpace, never a fault.
 //
 // # What is for whom
 //

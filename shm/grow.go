@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -33,7 +32,7 @@ func (s *space) grow(i int, size int64) error {
 	heap := max(least, min(firstGrown<<min(i-1, 16), mostGrown))
 	if room := s.limit - used - layout.GrowthHeap; heap > room {
 		if heap = room &^ (leastHeap - 1); heap < least {
-			return fmt.Errorf("%d bytes more in %v, which has %d of its limit of %d: %w", size, s, used, s.limit, ErrNoSpace)
+			return fmt.Errorf("%d bytes more in %v, which has %d bytes, and %s: %w", size, s, used, s.limitText(), ErrNoSpace)
 		}
 	}
 	f, temporary, heap, err := s.newGrowth(roundHeap(heap), least)
@@ -93,7 +92,7 @@ func (s *space) newGrowth(heap, least int64) (f *os.File, temporary string, size
 		if err == nil {
 			return f, temporary, heap, nil
 		}
-		if !errors.Is(err, syscall.ENOSPC) || heap <= least {
+		if !noMemory(err) || heap <= least {
 			return fail(full(err, s.dir))
 		}
 		heap = max(least, roundHeap(heap/2&^(leastHeap-1)))

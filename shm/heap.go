@@ -156,7 +156,7 @@ func (s *space) allocRun(size int64) (*segment, int, error) {
 // alloc allocates size bytes for this process: OWNED by it until it is published, and free again should it die first.
 func (s *space) alloc(size int64) (Block, error) {
 	if size < 1 || size > s.limit {
-		return Block{}, fmt.Errorf("a block of %d bytes, %v has a limit of %d: %w", size, s, s.limit, ErrNoSpace)
+		return Block{}, fmt.Errorf("a block of %d bytes, %v has %s: %w", size, s, s.limitText(), ErrNoSpace)
 	}
 	if class, ok := dataClass(size); ok {
 		return s.allocSmall(class)

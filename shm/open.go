@@ -27,8 +27,9 @@ func Create() Option { return func(o *options) { o.create = true } }
 // Attach makes OpenSpace fail with fs.ErrNotExist unless the Space exists: a living process is attached to it, or it is kept.
 func Attach() Option { return func(o *options) { o.attach = true } }
 
-// Limit bounds the Space's memory, in bytes, all segments together; it counts when the Space is created. The default is
-// half of the file system. A Space starts with about 1.2 MiB.
+// Limit bounds the Space's memory, in bytes, all segments together; it counts when the Space is created. The default is half
+// of the file system, or half of what the control groups of the process that creates it allow, if that is less. A Space
+// starts with about 1.2 MiB.
 func Limit(bytes int64) Option { return func(o *options) { o.limit = bytes } }
 
 // Keep makes a mailbox: a Space that outlives its users; it counts when the Space is created. Neither its last member nor a

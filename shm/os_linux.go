@@ -223,3 +223,12 @@ func eintr(f func() (int, error)) (int, error) {
 		}
 	}
 }
+
+// memoryOfMachine is what the machine has.
+func memoryOfMachine() int64 {
+	var si unix.Sysinfo_t
+	if unix.Sysinfo(&si) != nil {
+		return 0
+	}
+	return int64(si.Totalram) * int64(si.Unit)
+}

@@ -17,6 +17,7 @@ type Stats struct {
 	Size     int64 // bytes reserved for segments, without the pages of members
 	Used     int64 // bytes in blocks that are not free; a slab counts by its used blocks
 	Limit    int64
+	Limited  string // Limit for people, with where it comes from
 	Objects  int
 	Deaths   uint32 // members that were settled so far, dead or gone
 	Members  []MemberInfo
@@ -40,7 +41,7 @@ func (sp *Space) Stats() (Stats, error) {
 	defer s.release()
 	st := Stats{
 		Name: s.title(), Private: s.name == "", Kept: s.kept, Created: time.Unix(0, int64(s.root.Seg.Created)),
-		Limit: s.limit, Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
+		Limit: s.limit, Limited: s.limitText(), Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
 	}
 	err = s.segments(func(g *segment) error {
 		st.Segments++

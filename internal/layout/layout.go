@@ -55,7 +55,13 @@ const (
 	RootKeep    = 1
 	RootPrivate = 2
 	NameMax     = 200
-	RootDoomed  = 352
+
+	LimitGiven  = 0
+	LimitFiles  = 1
+	LimitCgroup = 2
+	LimitMemory = 3
+
+	RootDoomed = 352
 
 	DirtyBits = 65536
 	Hazards   = 16
@@ -162,7 +168,8 @@ type Root struct {
 	NameLen   uint32
 	Name      [208]byte
 	Doomed    atomic.Uint32 // a cleaner, holding NAME
-	_         [28]byte
+	LimitFrom uint32
+	_         [24]byte
 	Deaths    atomic.Uint32 // reapers add one
 	_         [124]byte
 	SlotHint  atomic.Uint32 // attachers
