@@ -220,7 +220,7 @@ func directories(s *sweep.Suite) *sweep.Suite {
 	return &sweep.Suite{Ops: []sweep.Op{op, litter}, DirVariable: variable}
 }
 
-const guardTime = 3 * time.Minute
+const guardTime = 8 * time.Minute // an instruction may take 100 µs
 
 func guardContext(t testing.TB) context.Context {
 	t.Helper()

@@ -142,7 +142,11 @@ func (t *trial) prelude() error {
 // reach brings a victim to a point. Where it fails for another reason than the way it took, that is a verdict.
 func (t *trial) reach(v *victim, p *trace.Point, journal int, limit time.Duration) error {
 	const passage = 100 * time.Microsecond // a breakpoint, generously
-	ctx, cancel := context.WithTimeout(t.ctx, limit+time.Duration(p.Pass)*passage)
+	limit += time.Duration(p.Pass) * passage
+	if t.l.tracer.Stepping() {
+		limit *= 5
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	err := v.RunTo(ctx, *p)
 	ended := err == nil && p.Kind == trace.End || errors.Is(err, trace.ErrNotReached)

@@ -37,8 +37,10 @@
 // private memory the kernel reads at death (a robust list's links): name such functions in [Options.Code].
 //
 // A point is named by its address and the how-manieth passage of that address since the beginning (of a system call: the
-// how-manieth of its name there), and reached again by [Victim.RunTo] with a hardware breakpoint. A run that went
-// another way gives [ErrNotReached].
+// how-manieth of its name there), and reached again by [Victim.RunTo] with a hardware breakpoint. Some virtual machines
+// ignore those: a tracer tries one on a process of its own when it starts, and without them steps to the points, which
+// takes some ten times as long ([Tracer.Stepping]; ATTACK_BREAKPOINTS=off chooses that too). A run that went another way
+// gives [ErrNotReached].
 //
 // Names and lines need the victim's symbol table and DWARF, and so do the functions of [Options.Code]. go build keeps
 // both; go run and go test do not, unless told -ldflags='-s=false -w=false'.

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 const victimVariable = "ATTACK_TRACE_VICTIM"
 
 // guardTime only keeps a broken test from hanging.
-const guardTime = 60 * time.Second
+const guardTime = 3 * time.Minute
 
 func guardContext(t testing.TB) context.Context {
 	t.Helper()
@@ -48,6 +48,17 @@ func newTracer(t testing.TB) *Tracer {
 	}
 	t.Cleanup(tr.Close)
 	return tr
+}
+
+// eachWay runs a test with breakpoints, where they work, and with single steps in their place.
+func eachWay(t *testing.T, test func(*testing.T)) {
+	if !newTracer(t).Stepping() {
+		t.Run("breakpoints", test)
+	}
+	t.Run("stepping", func(t *testing.T) {
+		t.Setenv(breakpointsVariable, "off")
+		test(t)
+	})
 }
 
 // newRegion makes an empty file for a victim to map.

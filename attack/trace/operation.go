@@ -35,7 +35,7 @@ const (
 
 var endAddress = reflect.ValueOf(markEnd).Pointer()
 
-// markEnd is where the tracer's last breakpoint sits. Nobody else calls it.
+// markEnd is where the tracer's last breakpoint sits, and where it runs copies of instructions. Nobody else calls it.
 //
 //go:noinline
 func markEnd() {}

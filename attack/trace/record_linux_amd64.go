@@ -41,22 +41,18 @@ func (v *Victim) Record(ctx context.Context, o Options) (*Recording, error) {
 }
 
 type recorder struct {
-	v     *Victim
+	stepper
 	o     Options
 	rec   Recording
 	mm    memoryMap
 	files watchedFiles
 	code  []addressRange
-	known map[uint64]*instruction
 	pass  map[site]int
 
 	callers [][]uint64 // return addresses on the stack at each point
 
 	// shadow is what watched memory should hold, by the stores recorded.
 	shadow snapshot
-
-	// limits are the stack limits seen, by goroutine.
-	limits map[uint64]stackLimit
 }
 
 func newRecorder(v *Victim, o Options) (*recorder, error) {
@@ -65,12 +61,10 @@ func newRecorder(v *Victim, o Options) (*recorder, error) {
 		return nil, err
 	}
 	r := &recorder{
-		v: v, o: o,
-		mm:     memoryMap{pid: v.pid, dir: dir},
-		files:  watchedFiles{pid: v.pid, open: make(map[fileID]*os.File)},
-		known:  make(map[uint64]*instruction),
-		pass:   make(map[site]int),
-		limits: make(map[uint64]stackLimit),
+		stepper: newStepper(v), o: o,
+		mm:    memoryMap{pid: v.pid, dir: dir},
+		files: watchedFiles{pid: v.pid, open: make(map[fileID]*os.File)},
+		pass:  make(map[site]int),
 	}
 	if err := r.refresh(); err != nil {
 		return nil, err
@@ -102,19 +96,14 @@ func (r *recorder) run() error {
 		if r.rec.Instructions >= r.o.MaxInstructions {
 			return fmt.Errorf("%w of %d", ErrTooLong, r.o.MaxInstructions)
 		}
-		pc := r.v.regs.Rip
-		in := r.known[pc]
-		if in == nil {
-			decoded := decode(r.v.code(pc))
-			in = &decoded
-			r.known[pc] = in
-		}
+		in := r.next()
 		var err error
 		switch {
-		case in.guard:
-			err = r.guarded(in)
 		case in.repeats && r.private(in):
-			err = r.finishRepeat(in)
+			at, n := site{addr: r.v.regs.Rip}, r.v.iterations(in)
+			err = r.v.finishRepeat(in)
+			r.rec.Instructions++
+			r.pass[at] += n
 		case in.syscall:
 			err = r.systemCall(in)
 		case in.unknown:
@@ -141,7 +130,7 @@ func (r *recorder) step(in *instruction) (bool, error) {
 	if in.syscall {
 		at.call = r.v.regs.Rax + 1
 	}
-	done, err := r.v.step(in)
+	done, err := r.stepper.step(in)
 	if done {
 		r.rec.Instructions++
 		r.pass[at]++

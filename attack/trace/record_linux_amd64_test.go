@@ -243,6 +243,10 @@ func killAt(t *testing.T, tr *Tracer, name, path string, p Point) error {
 }
 
 func TestKillingAtPointKLeavesExactlyTheFirstKStores(t *testing.T) {
+	eachWay(t, killingLeavesExactlyTheFirstStores)
+}
+
+func killingLeavesExactlyTheFirstStores(t *testing.T) {
 	path := newRegion(t, regionSize)
 	tr := newTracer(t)
 	rec := record(t, tr, "five", path, Options{})
@@ -264,19 +268,27 @@ func TestKillingAtPointKLeavesExactlyTheFirstKStores(t *testing.T) {
 }
 
 func TestAPointOfOneRecordingIsReachedInEveryOtherRun(t *testing.T) {
+	eachWay(t, pointsAreReachedInEveryOtherRun)
+}
+
+func pointsAreReachedInEveryOtherRun(t *testing.T) {
 	tr := newTracer(t)
+	most, runs := 40, 3
+	if tr.Stepping() { // some 10,000 instructions to each
+		most, runs = 4, 1
+	}
 	for _, victim := range []string{"loop", "noise", "copy", "calls"} {
 		t.Run(victim, func(t *testing.T) {
 			path := newRegion(t, regionSize)
 			points := record(t, tr, victim, path, Options{}).Points
-			if len(points) > 40 { // the hundredth passage as well as the first
+			if len(points) > most { // the hundredth passage as well as the first
 				var some []Point
-				for i := 0; i < len(points); i += len(points) / 40 {
+				for i := 0; i < len(points); i += len(points) / most {
 					some = append(some, points[i])
 				}
 				points = some
 			}
-			for range 3 {
+			for range runs {
 				for _, p := range points {
 					clearRegion(t, path)
 					if err := killAt(t, tr, victim, path, p); err != nil {
@@ -289,6 +301,10 @@ func TestAPointOfOneRecordingIsReachedInEveryOtherRun(t *testing.T) {
 }
 
 func TestEveryIterationOfARepeatedMoveIsAPassageOfItsOwn(t *testing.T) {
+	eachWay(t, everyIterationIsAPassage)
+}
+
+func everyIterationIsAPassage(t *testing.T) {
 	tr := newTracer(t)
 	path := newRegion(t, regionSize)
 	const code = "f348a5" // rep movsq, ten of them
@@ -313,6 +329,10 @@ func TestEveryIterationOfARepeatedMoveIsAPassageOfItsOwn(t *testing.T) {
 }
 
 func TestALaterPassageOfARepeatedMoveIsReachedAcrossEarlierOnes(t *testing.T) {
+	eachWay(t, aLaterPassageIsReached)
+}
+
+func aLaterPassageIsReached(t *testing.T) {
 	tr := newTracer(t)
 	path := newRegion(t, regionSize)
 	// mov ebx, 5; again: mov ecx, 10; rep stosb of 0x11 at ever higher addresses; dec ebx; jnz again
@@ -333,6 +353,10 @@ func TestALaterPassageOfARepeatedMoveIsReachedAcrossEarlierOnes(t *testing.T) {
 }
 
 func TestARunThatGoesAnotherWayIsReportedAndStandsAtItsEnd(t *testing.T) {
+	eachWay(t, anotherWayIsReported)
+}
+
+func anotherWayIsReported(t *testing.T) {
 	tr := newTracer(t)
 	path := newRegion(t, regionSize)
 	p := record(t, tr, "either", path, Options{}).Points[0]
@@ -357,7 +381,9 @@ func TestARunThatGoesAnotherWayIsReportedAndStandsAtItsEnd(t *testing.T) {
 	}
 }
 
-func TestPassagesOfASystemCallAreCountedByItsName(t *testing.T) {
+func TestPassagesOfASystemCallAreCountedByItsName(t *testing.T) { eachWay(t, passagesAreCountedByName) }
+
+func passagesAreCountedByName(t *testing.T) {
 	tr := newTracer(t)
 	path := newRegion(t, regionSize)
 	os.Remove(path)
@@ -375,6 +401,10 @@ func TestPassagesOfASystemCallAreCountedByItsName(t *testing.T) {
 }
 
 func TestAPassageBeyondTheLastIsNotReached(t *testing.T) {
+	eachWay(t, aPassageBeyondTheLastIsNotReached)
+}
+
+func aPassageBeyondTheLastIsNotReached(t *testing.T) {
 	tr := newTracer(t)
 	path := newRegion(t, regionSize)
 	p := record(t, tr, "five", path, Options{}).Points[4]

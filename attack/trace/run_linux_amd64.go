@@ -6,66 +6,79 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const debugRegisters = 848 // offset of u_debugreg in struct user
-
-// breakAt sets the thread's hardware breakpoints, at most four; none without addresses.
-func (v *Victim) breakAt(addrs ...uint64) error {
-	poke := func(i int, value uint64) error {
-		err := ptrace(unix.PTRACE_POKEUSR, v.tid, uintptr(debugRegisters+8*i), uintptr(value))
-		if err != nil && err != unix.ESRCH {
-			return fmt.Errorf("hardware breakpoint (debug register %d = 0x%x): %w", i, value, err)
-		}
-		return nil
-	}
-	if err := poke(7, 0); err != nil {
-		return err
-	}
-	enable := uint64(0)
-	for i, a := range addrs {
-		if err := poke(i, a); err != nil {
-			return err
-		}
-		enable |= 1 << (2 * i)
-	}
-	if enable == 0 {
-		return nil
-	}
-	return poke(7, enable)
-}
-
 func (v *Victim) runToEnd() error {
-	if err := v.breakAt(v.end); err != nil {
-		return err
-	}
 	for v.regs.Rip != v.end {
 		if _, err := v.resume(unix.PTRACE_CONT); err != nil {
 			return err
 		}
 	}
 	v.where = atEnd
-	return v.breakAt()
+	return nil
 }
 
-func (v *Victim) runTo(p Point) error {
+func (v *Victim) runTo(p Point) (err error) {
+	var pass int
+	if v.t.stepping {
+		pass, err = v.stepTo(p)
+	} else {
+		pass, err = v.breakTo(p)
+	}
+	switch {
+	case err != nil:
+		return err
+	case v.regs.Rip == v.end && pass < p.Pass:
+		v.where = atEnd
+		return fmt.Errorf("%w: passed %d times", ErrNotReached, pass)
+	}
+	v.where = atPoint
+	return nil
+}
+
+// stepTo goes to a point, or to the end, an instruction at a time, and returns how often the point was passed.
+func (v *Victim) stepTo(p Point) (pass int, err error) {
+	s := newStepper(v)
+	number, one := systemCallNumber(p.Call)
+	for pass < p.Pass && v.regs.Rip != v.end {
+		in := s.next()
+		here := v.regs.Rip == p.Addr && (!one || v.regs.Rax == number)
+		n := 1
+		if in.repeats {
+			n = v.iterations(in)
+		}
+		if in.repeats && (!here || pass+n < p.Pass) {
+			err = v.finishRepeat(in)
+		} else if done, failed := s.step(in); failed != nil || !done {
+			n, err = 0, failed
+		} else {
+			n = 1
+		}
+		if err != nil {
+			return pass, err
+		}
+		if here {
+			pass += n
+		}
+	}
+	return pass, nil
+}
+
+// breakTo does the same with a hardware breakpoint at the point's address.
+func (v *Victim) breakTo(p Point) (pass int, err error) {
 	code := decode(v.code(p.Addr))
 	in := &code
 	number, one := systemCallNumber(p.Call)
-	if err := v.breakAt(p.Addr, v.end); err != nil {
-		return err
+	if err := v.breakAt(p.Addr); err != nil {
+		return 0, err
 	}
-	for pass := 0; ; {
+	for {
 		if _, err := v.resume(unix.PTRACE_CONT); err != nil {
-			return err
+			return pass, err
 		}
 		switch v.regs.Rip {
 		default:
 			continue
 		case v.end:
-			v.where = atEnd
-			if err := v.breakAt(); err != nil {
-				return err
-			}
-			return fmt.Errorf("%w: passed %d times", ErrNotReached, pass)
+			return pass, v.breakNowhere()
 		case p.Addr:
 		}
 		switch {
@@ -78,20 +91,19 @@ func (v *Victim) runTo(p Point) error {
 			pass++
 			continue
 		}
-		// Near: step, without breakpoints in the way.
-		if err := v.breakAt(); err != nil {
-			return err
+		// Near: step, without the breakpoint in the way.
+		if err := v.breakNowhere(); err != nil {
+			return pass, err
 		}
 		n, err := v.passHere(in, p.Pass-pass)
 		if err != nil {
-			return err
+			return pass, err
 		}
 		if pass += n; pass == p.Pass {
-			v.where = atPoint
-			return nil
+			return pass, nil
 		}
-		if err := v.breakAt(p.Addr, v.end); err != nil {
-			return err
+		if err := v.breakAt(p.Addr); err != nil {
+			return pass, err
 		}
 	}
 }

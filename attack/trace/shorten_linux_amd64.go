@@ -2,14 +2,43 @@ package trace
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// What this file does keeps a recording as long as the operation is, not as long as single-stepping makes it. Neither
-// changes what the operation does.
+// stepper goes through an operation an instruction at a time, and keeps that as long as the operation is, not as long as
+// single-stepping makes it. Nothing it does changes what the operation does.
+type stepper struct {
+	v     *Victim
+	known map[uint64]*instruction
+
+	// limits are the stack limits seen, by goroutine.
+	limits map[uint64]stackLimit
+}
+
+func newStepper(v *Victim) stepper {
+	return stepper{v, make(map[uint64]*instruction), make(map[uint64]stackLimit)}
+}
+
+// next gives the instruction that the thread stands at.
+func (s *stepper) next() *instruction {
+	pc := s.v.regs.Rip
+	in := s.known[pc]
+	if in == nil {
+		decoded := decode(s.v.code(pc))
+		in = &decoded
+		s.known[pc] = in
+	}
+	return in
+}
+
+// step executes that instruction, as [Victim.step].
+func (s *stepper) step(in *instruction) (bool, error) {
+	if in.guard {
+		return s.guarded(in)
+	}
+	return s.v.step(in)
+}
 
 // stackPreempt is what the Go runtime writes over a goroutine's stack limit to make it yield at its next function call.
 // A goroutine gets that every 10 ms, which when stepped is every few hundred instructions, and then the runtime spends
@@ -20,45 +49,35 @@ type stackLimit struct{ low, guard uint64 }
 
 // guarded steps over a comparison with the stack's limit, as it is without a request to yield: where that has been
 // written over the limit, the limit is put back, as the runtime itself does where it must not yield.
-func (r *recorder) guarded(in *instruction) error {
-	pc := r.v.regs.Rip
-	g := r.v.registers().gpr[in.base]
-	r.putLimitBack(g)
-	done, err := r.step(in)
-	if err != nil || !done {
-		return err
-	}
-	for r.putLimitBack(g) { // the request came between; compare again
-		r.v.regs.Rip = pc
-		if err := ptraceSetRegisters(r.v.tid, &r.v.regs); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("set registers: %w", err)
-		}
-		if done, err := r.v.step(in); err != nil || !done {
-			return err
+func (s *stepper) guarded(in *instruction) (bool, error) {
+	pc := s.v.regs.Rip
+	g := s.v.registers().gpr[in.base]
+	s.putLimitBack(g)
+	done, err := s.v.step(in)
+	for err == nil && done && s.putLimitBack(g) { // the request came between; compare again
+		if err = s.v.goTo(pc); err == nil {
+			done, err = s.v.step(in)
 		}
 	}
-	if inRanges(r.code, pc) {
-		r.point(site{addr: pc}, Code, "")
-	}
-	return nil
+	return done, err
 }
 
 // putLimitBack says whether it did. g is what holds stack.lo, stack.hi, stackguard0, if this is the head of a function.
-func (r *recorder) putLimitBack(g uint64) bool {
+func (s *stepper) putLimitBack(g uint64) bool {
 	var b [24]byte
-	if n, err := r.v.mem.ReadAt(b[:], int64(g)); n < len(b) || err != nil {
+	if n, err := s.v.mem.ReadAt(b[:], int64(g)); n < len(b) || err != nil {
 		return false
 	}
 	now := stackLimit{binary.LittleEndian.Uint64(b[0:]), binary.LittleEndian.Uint64(b[16:])}
 	if now.guard != stackPreempt {
-		r.limits[g] = now
+		s.limits[g] = now
 		return false
 	}
-	was, ok := r.limits[g]
+	was, ok := s.limits[g]
 	if !ok || was.low != now.low {
 		return false
 	}
-	return ptrace(unix.PTRACE_POKEDATA, r.v.tid, uintptr(g+16), uintptr(was.guard)) == nil
+	return ptrace(unix.PTRACE_POKEDATA, s.v.tid, uintptr(g+16), uintptr(was.guard)) == nil
 }
 
 // private says whether all of a repeated instruction that is beginning stores outside watched memory, and it is worth
@@ -88,23 +107,22 @@ func (r *recorder) private(in *instruction) bool {
 	return true
 }
 
-// finishRepeat runs a repeated instruction to its end in one go.
-func (r *recorder) finishRepeat(in *instruction) error {
-	pc := r.v.regs.Rip
-	n := r.v.iterations(in)
-	next := pc + uint64(in.length)
-	if err := r.v.breakAt(next); err != nil {
+// finishRepeat runs a repeated instruction to its end in one go: a copy of it, where nobody else runs.
+func (v *Victim) finishRepeat(in *instruction) error {
+	pc := v.regs.Rip
+	if err := v.trapAt(v.code(pc)[:in.length]...); err != nil {
 		return err
 	}
-	for r.v.regs.Rip != next {
-		if _, err := r.v.resume(unix.PTRACE_CONT); err != nil {
+	if err := v.goTo(v.end); err != nil {
+		return err
+	}
+	for v.regs.Rip != v.trap {
+		if _, err := v.resume(unix.PTRACE_CONT); err != nil {
 			return err
 		}
-		if r.v.regs.Rip == r.v.end {
-			return errors.New("lost in a repeated instruction")
-		}
 	}
-	r.rec.Instructions++
-	r.pass[site{addr: pc}] += n
-	return r.v.breakAt()
+	if err := v.goTo(pc + uint64(in.length)); err != nil {
+		return err
+	}
+	return v.trapAt()
 }

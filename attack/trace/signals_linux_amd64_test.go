@@ -66,6 +66,10 @@ func asleep(pid, tid int) bool {
 }
 
 func TestASystemCallThatASignalInterruptsIsRestarted(t *testing.T) {
+	eachWay(t, anInterruptedCallIsRestarted)
+}
+
+func anInterruptedCallIsRestarted(t *testing.T) {
 	tr := newTracer(t)
 	for _, how := range []string{"recorded", "running", "to its point"} {
 		t.Run(how, func(t *testing.T) {

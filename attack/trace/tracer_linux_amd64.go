@@ -24,6 +24,8 @@ type Tracer struct {
 	normal  unix.CPUSet  // what children get
 	victims map[*Victim]bool
 	images  map[imageKey]*image
+
+	stepping bool // no breakpoints: points are stepped to
 }
 
 type imageKey struct {
@@ -66,6 +68,14 @@ func (t *Tracer) thread(cpu int, ready chan<- error) {
 		ready <- fmt.Errorf("trace: pin to CPU %d: %w", cpu, err)
 		return
 	}
+	if t.stepping = os.Getenv(breakpointsVariable) == "off"; !t.stepping {
+		fire, err := breakpointsFire()
+		if err != nil {
+			ready <- fmt.Errorf("trace: %w", err)
+			return
+		}
+		t.stepping = !fire
+	}
 	ready <- nil
 serve:
 	for {
@@ -84,6 +94,10 @@ serve:
 		im.close()
 	}
 }
+
+// Stepping says whether points are reached by single steps, as hardware breakpoints do not work here. That takes many
+// times as long.
+func (t *Tracer) Stepping() bool { return t.stepping }
 
 // Close kills all victims that are left and ends the thread.
 func (t *Tracer) Close() {

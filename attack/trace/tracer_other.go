@@ -19,6 +19,9 @@ type Tracer struct{}
 // NewTracer gives an error that matches errors.ErrUnsupported.
 func NewTracer(cpu int) (*Tracer, error) { return nil, errUnsupported }
 
+// Stepping is false.
+func (t *Tracer) Stepping() bool { return false }
+
 // Close does nothing.
 func (t *Tracer) Close() {}
 

@@ -41,9 +41,12 @@ type Victim struct {
 	frozen bool
 	gone   bool // the traced thread has been waited for
 	regs   unix.PtraceRegs
-	end    uint64
+	end    uint64 // address of markEnd
 	hold   bool
 	held   []syscall.Signal
+
+	endCode [16]byte // at end, as it was built
+	trap    uint64   // where an INT3 stands now
 }
 
 type state uint8
@@ -181,9 +184,14 @@ func (v *Victim) seize() error {
 			v.end = v.regs.Rdx
 		}
 	}
+	if v.mem, err = os.Open(fmt.Sprintf("/proc/%d/mem", v.pid)); err != nil {
+		return err
+	}
+	if _, err := v.mem.ReadAt(v.endCode[:], int64(v.end)); err != nil {
+		return fmt.Errorf("read the operation's end: %w", err)
+	}
 	v.where = atBegin
-	v.mem, err = os.Open(fmt.Sprintf("/proc/%d/mem", v.pid))
-	return err
+	return v.trapAt()
 }
 
 // PID is the victim's process.
@@ -306,7 +314,9 @@ func (v *Victim) finished(ws syscall.WaitStatus) {
 func (v *Victim) Detach() error {
 	return v.on(context.Background(), "detach", func() bool { return v.where != detached && v.where != starting && !v.gone },
 		func() error {
-			v.breakAt()
+			if err := v.trapNowhere(); err != nil {
+				return err
+			}
 			if err := ptrace(unix.PTRACE_DETACH, v.tid, 0, 0); err != nil {
 				return err
 			}

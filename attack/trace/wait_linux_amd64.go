@@ -21,6 +21,7 @@ const (
 	trapBreakpoint = 1 // also: stepped over a system call
 	trapTrace      = 2
 	trapHardware   = 4
+	trapKernel     = 0x80 // INT3
 	trapHandler    = int32(syscall.SIGTRAP)
 )
 
@@ -98,6 +99,10 @@ func (v *Victim) resume(request int) (event, error) {
 				return breakTrap, nil
 			case trapHandler:
 				return handlerTrap, nil
+			case trapKernel:
+				if v.trap != 0 && v.regs.Rip == v.trap+1 {
+					return breakTrap, v.goTo(v.trap)
+				}
 			}
 		}
 		if v.hold {
