@@ -1,15 +1,19 @@
 package sweep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/tandem-ipc/tandem/attack/trace"
+	"golang.org/x/sys/unix"
 )
 
 // output is what a role leaves: its verdict, and whatever it printed.
@@ -88,7 +92,7 @@ func (t *trial) play(b brief, limit time.Duration) error {
 		<-done
 		return broken{t.ctx.Err()}
 	}
-	p.Signal(syscall.SIGQUIT)
+	askForStacks(p.Pid)
 	select {
 	case <-done:
 	case <-time.After(quitTime):
@@ -96,6 +100,26 @@ func (t *trial) play(b brief, limit time.Duration) error {
 		<-done
 	}
 	return hang{fmt.Errorf("hangs: not finished after %v; its stacks:\n%s", limit, clip(stacks(content(out.printed, maxOutput))))}
+}
+
+// askForStacks makes a Go process print them and end. What runs just then has a stack to show on its own thread only:
+// that is asked.
+func askForStacks(pid int) {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	most, tid := uint64(0), pid
+	for _, stat := range stats {
+		b, _ := os.ReadFile(stat)
+		// 12 (comm) R …: the state, and eleven fields behind it the ticks in user mode.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(fields) < 12 || fields[0] != "R" {
+			continue
+		}
+		if ticks, _ := strconv.ParseUint(fields[11], 10, 64); ticks >= most {
+			most = ticks
+			tid, _ = strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		}
+	}
+	unix.Tgkill(pid, tid, unix.SIGQUIT)
 }
 
 // files are the descriptors of a survivor.
