@@ -128,6 +128,19 @@ struct td_page {               /* a member's slot page; its member writes it unl
 	uint8_t pad2[7680];
 };
 
+/* ---- The tracker ------------------------------------------------------------------------------------------------ */
+
+#define TD_TREE_FILE 3 /* the tracker's descriptor of the tree file */
+
+/*
+ * The tree file: memory without a name that a process tree's root process shares with its tracker alone. Who maps it holds
+ * a read lock on TD_LOCK_MAPPED of it. The root process writes, the tracker reads when it has got a write lock there.
+ */
+struct td_tree {
+	uint64_t nonce; /* of the tree's private Space, before that gets its name; 0: there is none */
+	uint64_t over;  /* 1: the tree has left every Space; there is nothing to do */
+};
+
 /* ---- The heap -------------------------------------------------------------------------------------------------- */
 
 /*
@@ -333,6 +346,7 @@ struct td_directory {
 #define TD_SIZE_SEGMENT 128
 #define TD_SIZE_ROOT 896
 #define TD_SIZE_PAGE 16384
+#define TD_SIZE_TREE 16
 #define TD_SIZE_ENTRY 16
 #define TD_SIZE_SLAB 64
 #define TD_SIZE_OBJECT 128
@@ -348,6 +362,7 @@ struct td_directory {
 TD_SIZE(td_segment, TD_SIZE_SEGMENT);
 TD_SIZE(td_root, TD_SIZE_ROOT);
 TD_SIZE(td_page, TD_SIZE_PAGE);
+TD_SIZE(td_tree, TD_SIZE_TREE);
 TD_SIZE(td_entry, TD_SIZE_ENTRY);
 TD_SIZE(td_slab, TD_SIZE_SLAB);
 TD_SIZE(td_object, TD_SIZE_OBJECT);

@@ -321,10 +321,11 @@ func firstUse() error {
 	orphanGuard()
 	sweepOnce.Do(func() {
 		if os.Getenv(EnvSweep) != "off" && private.file == "" {
-			_, _ = sweep(directory(), os.Geteuid(), time.Now().Add(sweepFor)) // what it could not remove is not what the caller asked for; Sweep tells
+			// What it could not remove is not what the caller asked for; Sweep tells.
+			_, _ = sweep(directory(), os.Geteuid(), time.Now().Add(sweepFor))
 		}
 	})
-	return nil
+	return track()
 }
 
 // Unlink gives up the name of the Space: OpenSpace makes a new one from now on. Members go on using the old one, which

@@ -18,6 +18,15 @@
 // read lock granted on a member's byte is proof that it is dead. Long before proof the kernel gives notice: a thread of
 // ours owns words that it marks when the process dies, and somebody always sleeps on them.
 //
+// # The tracker
+//
+// A process tree that uses a Space has a tracker: a small process that the tree's first process starts, that is nobody's
+// child, and that waits for the death of the last process of the tree to remove what they leave. It needs about a
+// megabyte, 3.5 MB in programs built without cgo, holds nothing of the tree's, not even its standard output, and ignores what
+// a terminal sends. A program that leaves in order (process.Main, Exit) lets it go. Without it everything works, and the
+// next process that uses a Space cleans up; Tracked tells whether there is one. It is the program itself, executed anew, and
+// ends before main; initialisation of packages that do not import this one may run in it when the tree is dead.
+//
 // # Limits
 //
 // 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Half of the file system's size, or
@@ -26,18 +35,18 @@
 //
 // # What is for whom
 //
-// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Exit and the errors. Object, Block, Spec, Local and
+// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Object, Block, Spec, Local and
 // what has to do with them is what the other packages of Tandem are made of: it may change with any version.
 //
 // # Environment
 //
 // TANDEM_SHM_DIR names another directory than /dev/shm, the same for all who meet. TANDEM_SWEEP=off turns off the sweep
-// on first use. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd forces kernel features off.
+// on first use, TANDEM_TRACKER=off the tracker. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd forces kernel features off.
 //
 // # Concurrency
 //
 // Everything may be called from any goroutine. Importing the package does nothing: the first use of a Space sweeps
-// leaked files of this user, starts one goroutine per Space that sleeps on the deaths of others, and one parked thread
+// leaked files of this user, starts the tracker, one goroutine per Space that sleeps on the deaths of others, and one parked thread
 // per process that the kernel uses to give notice of ours.
 //
 // # Crash behaviour
@@ -45,8 +54,9 @@
 // A process may be killed at any instruction. What it had not published returns to the Space; what it had published
 // stays; the sets of holders lose it; survivors that wait for it are woken within about a millisecond of the kernel's
 // proof. Any survivor settles it, several at once if need be, and one that is stopped in the middle delays nobody. A
-// Space whose last member was killed is removed by the next process of the same user that uses any Space, or by Sweep; one
-// made with Keep stays, and the next who attaches settles the dead. A stopped process is alive: it keeps what it holds, and delays nobody else, with one exception: stopped in the few
+// Space whose last member was killed is removed by the tracker, within milliseconds; if that was killed too, by the next
+// process of the same user that uses any Space, or by Sweep; one made with Keep stays, and the next who attaches settles
+// the dead. A stopped process is alive: it keeps what it holds, and delays nobody else, with one exception: stopped in the few
 // system calls of removing or renaming a Space it makes OpenSpace and Unlink of that one name fail with ErrBusy.
 //
 // Do not fork without exec: a forked child of a C library keeps no mapping (MADV_DONTFORK), but a fork between mmap and

@@ -105,6 +105,7 @@ func openPrivate() (*Space, error) {
 	}
 	for {
 		nonce := randomNonce()
+		tellTracker(nonce)
 		s, err := birth(directory(), privateFile(nonce), "", nonce, options{})
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -134,7 +135,7 @@ func Exit() error {
 	private.mu.Lock()
 	private.base = nil
 	private.mu.Unlock()
-	return closeAll(true)
+	return errors.Join(closeAll(true), untrack())
 }
 
 // CloseObjects closes the shared objects that this process has open in any Space, and stays a member.

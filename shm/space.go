@@ -75,6 +75,13 @@ var attached struct {
 	by map[fileID]*space
 }
 
+// attachedAnywhere tells whether this process is a member of any Space.
+func attachedAnywhere() bool {
+	attached.mu.Lock()
+	defer attached.mu.Unlock()
+	return len(attached.by) > 0
+}
+
 // Name is the name of the Space; that of a private one is random.
 func (sp *Space) Name() string { return sp.s.title() }
 

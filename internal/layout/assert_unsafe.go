@@ -9,6 +9,7 @@ var (
 	_ = zero[unsafe.Sizeof(SegmentHeader{})-SizeSegment]
 	_ = zero[unsafe.Sizeof(Root{})-SizeRoot]
 	_ = zero[unsafe.Sizeof(Page{})-SizePage]
+	_ = zero[unsafe.Sizeof(Tree{})-SizeTree]
 	_ = zero[unsafe.Sizeof(Entry{})-SizeEntry]
 	_ = zero[unsafe.Sizeof(SlabHeader{})-SizeSlab]
 	_ = zero[unsafe.Sizeof(Object{})-SizeObject]

@@ -66,6 +66,8 @@ const (
 	DirtyBits = 65536
 	Hazards   = 16
 
+	TreeFile = 3
+
 	Free     = 0
 	Claim    = 1
 	Owned    = 2
@@ -128,6 +130,7 @@ const (
 	SizeSegment   = 128
 	SizeRoot      = 896
 	SizePage      = 16384
+	SizeTree      = 16
 	SizeEntry     = 16
 	SizeSlab      = 64
 	SizeObject    = 128
@@ -194,6 +197,13 @@ type Page struct {
 	Summary  [16]atomic.Uint64      // anyone sets bits, its member clears them
 	Dirty    [1024]atomic.Uint64    // anyone sets bits, its member clears them
 	_        [7680]byte
+}
+
+// Tree is what a process tree tells its tracker.
+type Tree struct {
+	_     structs.HostLayout
+	Nonce atomic.Uint64 // the root process
+	Over  atomic.Uint64 // the root process
 }
 
 // Entry describes a unit of a segment, or a block of a slab.

@@ -1,8 +1,9 @@
-// Package leak finds what a test run left behind: segments, descriptors, child processes. The run gets a directory for
+// Package leak finds what a test run left behind: segments, descriptors, processes, trackers among them. The run gets a directory for
 // segments of its own, so that neighbours that run at the same time do not disturb.
 package leak
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ const (
 
 // A Watch is what there was before.
 type Watch struct {
+	env  string
 	dir  string
 	lock *os.File // a lock on the directory says that its owner lives
 	fds  map[string]string
@@ -34,6 +36,7 @@ func Start(env string) (*Watch, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.env = env
 	if err := os.Setenv(env, w.dir); err != nil {
 		return nil, err
 	}
@@ -110,6 +113,9 @@ func (w *Watch) look() []string {
 	for _, c := range children() {
 		left = append(left, "child process "+c)
 	}
+	for _, p := range w.users() {
+		left = append(left, "process that uses the directory "+p)
+	}
 	slices.Sort(left)
 	return left
 }
@@ -147,9 +153,34 @@ func children() []string {
 			continue // the thread has ended
 		}
 		for pid := range strings.FieldsSeq(string(b)) {
-			cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline")
-			all = append(all, pid+" "+strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " "))
+			all = append(all, described(pid))
 		}
 	}
 	return all
+}
+
+// users lists the other processes that were started with the variable that names the directory: children of children, and
+// those that are nobody's children. An ended process has no environment any more.
+func (w *Watch) users() []string {
+	variable := []byte(w.env + "=" + w.dir)
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	var all []string
+	for _, e := range environs {
+		pid := filepath.Base(filepath.Dir(e))
+		b, err := os.ReadFile(e)
+		if err != nil || pid == strconv.Itoa(os.Getpid()) {
+			continue // it has ended, or is not ours to look at
+		}
+		for v := range bytes.SplitSeq(b, []byte{0}) {
+			if bytes.Equal(v, variable) {
+				all = append(all, described(pid))
+			}
+		}
+	}
+	return all
+}
+
+func described(pid string) string {
+	cmd, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+	return pid + " " + strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " ")
 }

@@ -1,4 +1,4 @@
-// Package shmtest fails a test binary that leaves segments, descriptors or child processes behind. It is for users of
+// Package shmtest fails a test binary that leaves segments, descriptors or processes behind, trackers among them. It is for users of
 // Tandem as well as for its own tests:
 //
 //	func TestMain(m *testing.M) { shmtest.Main(m) }

@@ -1,0 +1,120 @@
+//go:build linux && (amd64 || arm64)
+
+package detach
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// request is read by start's processes, which share this process's memory until they execute a program or end; the offsets
+// are in the assembly.
+type request struct {
+	path *byte
+	argv **byte
+	envv **byte
+	root *byte
+	null uintptr // descriptor for 0, 1 and 2
+	file uintptr // descriptor for 3
+	top  uintptr // no descriptor is larger; for kernels that cannot close a range (before 5.9)
+	err  uintptr // why the program was not executed; written by those processes
+}
+
+// start clones a process that clones another one and ends; that executes the program. Both clones share our memory and we
+// stand still until the last one has left it (as vfork), so neither needs a stack or a copy of page tables. The first has
+// no exit signal: it is seen only by who waits for it with __WCLONE. It returns the first one's pid, or a negative error.
+//
+//go:noescape
+func start(r *request) int
+
+const (
+	lowest  = 4         // the descriptors lie here or above before they are moved to 0 to 3
+	nowhere = 1<<31 - 1 // no descriptor
+)
+
+// Start executes path. null becomes descriptors 0 to 2 of the new process, and file 3.
+func Start(path string, argv, env []string, null, file *os.File) error {
+	r := &request{}
+	var err error
+	if r.path, err = syscall.BytePtrFromString(path); err != nil {
+		return err
+	}
+	args, err := syscall.SlicePtrFromStrings(argv)
+	if err != nil {
+		return err
+	}
+	envs, err := syscall.SlicePtrFromStrings(env)
+	if err != nil {
+		return err
+	}
+	slash := [2]byte{'/'}
+	r.argv, r.envv, r.root = &args[0], &envs[0], &slash[0]
+	for _, d := range []struct {
+		from *os.File
+		to   *uintptr
+	}{{null, &r.null}, {file, &r.file}} {
+		fd, err := unix.FcntlInt(d.from.Fd(), unix.F_DUPFD_CLOEXEC, lowest)
+		if err != nil {
+			return fmt.Errorf("duplicate a descriptor: %w", err)
+		}
+		defer unix.Close(fd)
+		*d.to = uintptr(fd)
+	}
+	if unix.CloseRange(nowhere, nowhere, 0) != nil {
+		r.top = highest()
+	}
+	pid := masked(r)
+	if pid < 0 {
+		return fmt.Errorf("clone: %w", unix.Errno(-pid))
+	}
+	for {
+		// Who waits for every kind of child may have been faster.
+		if _, err := unix.Wait4(pid, nil, unix.WCLONE, nil); err != unix.EINTR {
+			break
+		}
+	}
+	if r.err != 0 {
+		return fmt.Errorf("execute %s: %w", path, unix.Errno(r.err))
+	}
+	return nil
+}
+
+// masked calls start with all signals blocked: a handler in one of its processes would run Go code there.
+func masked(r *request) int {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, before unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before) // fails for bad arguments only
+	pid := start(r)
+	unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
+	runtime.KeepAlive(r)
+	return pid
+}
+
+// highest is the largest descriptor that is open.
+func highest() uintptr {
+	d, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	top := 0
+	for _, n := range names {
+		if fd, err := strconv.Atoi(n); err == nil {
+			top = max(top, fd)
+		}
+	}
+	return uintptr(top)
+}
+
+var _ = [1]struct{}{}[unsafe.Offsetof(request{}.err)-56] // as the assembly has it
