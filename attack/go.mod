@@ -14,5 +14,6 @@ require (
 require (
 	github.com/edsrzf/mmap-go v1.2.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.6 // indirect
+	github.com/klauspost/cpuid/v2 v2.4.2 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 )

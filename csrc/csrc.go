@@ -27,6 +27,7 @@ type Consumer struct {
 	Pos       uint64 // of the next record
 	Published uint64 // Head as last stored
 	Mask      uint64
+	Lag       uint64 // Published may lag by less than this
 	Trust     uint32 // what WWait says when nothing needs to be done about it
 	Wake      uint32 // out: fence, look at WWait and wake
 }
@@ -42,15 +43,3 @@ const (
 	Length  Status = 3 // the next record has another length, or does not fit
 	Other   Status = 4 // the next record is no plain one
 )
-
-// large is from how many bytes on C's memcpy is worth the crossing.
-const large = 8 << 10
-
-// Copy is copy, for memory that another processor has just used. Where there is much of it, the C library's memcpy does
-// it, which is chosen for the processor and writes whole lines without reading them first (docs/decisions/002-batches.md).
-func Copy(dst, src []byte) int {
-	if n := min(len(dst), len(src)); Available && n >= large {
-		return bulk(dst, src, n)
-	}
-	return copy(dst, src)
-}

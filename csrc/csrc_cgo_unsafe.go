@@ -76,7 +76,7 @@ func PopList(r *layout.Ring, data []byte, c *Consumer, dst []byte, lens []uint32
 	return int(k), Status(st)
 }
 
-func bulk(dst, src []byte, n int) int {
-	C.td_copy(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), C.uint64_t(n))
-	return n
+// bulk copies src to dst, which has the same length.
+func bulk(dst, src []byte) {
+	C.td_copy(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), C.uint64_t(len(src)))
 }

@@ -243,7 +243,7 @@ struct td_ring {
 	uint32_t magic;    /* immutable */
 	uint32_t shift;    /* capacity = 1 << shift; immutable */
 	uint8_t pad0[120];
-	uint64_t head;     /* consumer: published position, lags by up to an eighth of the ring */
+	uint64_t head;     /* consumer: published position, lags by what the policy of its process says, an eighth of the ring */
 	uint8_t pad1[120];
 	uint64_t cursor;   /* consumer: exact position; read when the producer finds the ring full, and at a take-over */
 	uint64_t leased;   /* consumer: end of what was shown to its user but not acknowledged */

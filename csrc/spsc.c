@@ -173,7 +173,7 @@ static inline void taken(struct td_ring *r, struct td_consumer *c, int empty)
 	store_release(&r->cursor, c->pos);
 	if (__atomic_load_n(&r->wwait, __ATOMIC_SEQ_CST) != c->trust)
 		c->wake = 1;
-	if (empty || c->pos - c->published >= (c->mask + 1) / 8) {
+	if (empty || c->pos - c->published >= c->lag) {
 		store_release(&r->head, c->pos);
 		c->published = c->pos;
 	}
@@ -205,7 +205,7 @@ static inline uint64_t pop(struct td_ring *r, const uint8_t *data, struct td_con
 		c->pos += size_of_record(bytes);
 		done++;
 		/* A long batch must not hold back what it has read: the producer may be waiting for the room. */
-		if (c->pos - start >= (c->mask + 1) / 8) {
+		if (c->pos - start >= c->lag) {
 			taken(r, c, 0);
 			start = c->pos;
 		}

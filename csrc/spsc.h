@@ -21,6 +21,7 @@ struct td_consumer {
 	uint64_t pos;       /* of the next record */
 	uint64_t published; /* head as last stored */
 	uint64_t mask;
+	uint64_t lag;       /* published may lag by less than this */
 	uint32_t trust;     /* likewise of wwait */
 	uint32_t wake;      /* out: fence, look at wwait and wake */
 };

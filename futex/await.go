@@ -74,31 +74,46 @@ func (w *Waiter) Await(ctx context.Context, word *atomic.Uint32, c Condition) er
 // Close lets go of the last context. Not needed if all contexts end.
 func (w *Waiter) Close() { w.cancel.close() }
 
-// poll tells whether c became ready while polling. Polls are counted, not timed: a hint's length is known, and reading the
-// clock costs more than a poll.
+// poll tells whether c became ready while polling.
 func (w *Waiter) poll(ctx context.Context, c Condition) bool {
 	if c.Ready() {
 		return true
 	}
-	most := 0
+	most := time.Duration(0) // for ever
 	if w.Mode == Auto {
-		if most = int(w.limit() / pollEach); most == 0 {
-			return false
-		}
+		most = w.limit()
 	}
-	if w.Mode == Block {
+	if w.Mode == Block || w.Mode == Auto && most == 0 {
 		return false
 	}
+	pause.Spin(uint32(max(1, max(w.Lead, LeastLead)/pauseTime())))
+	if c.Ready() {
+		w.learn()
+		return true
+	}
+	if w.Mode == Auto {
+		// Not before: what comes after the first pause takes no place among the pollers.
+		if !takePoll() {
+			return false
+		}
+		defer givePoll()
+	}
+	return w.spin(ctx, c, most)
+}
+
+// spin polls until c is ready, the wait has to end, or most is over, unless that is 0. Polls are counted, not timed: a hint's
+// length is known, and reading the clock costs more than a poll.
+func (w *Waiter) spin(ctx context.Context, c Condition, most time.Duration) bool {
 	hint := pauseTime()
-	each := uint32(max(1, pollEach/hint))
-	pause.Spin(uint32(max(1, max(w.Lead, LeastLead)/hint)))
-	for i := 1; ; i++ {
+	each := max(1, pollEach/hint)
+	for i := time.Duration(1); ; i++ {
+		pause.Spin(uint32(each))
 		if c.Ready() {
 			w.learn()
 			return true
 		}
 		if i%lookEvery == 0 {
-			if most != 0 && i >= most {
+			if most != 0 && i*each*hint >= most {
 				w.failed++
 				return false
 			}
@@ -106,7 +121,6 @@ func (w *Waiter) poll(ctx context.Context, c Condition) bool {
 				return false // sleep asks again and tells
 			}
 		}
-		pause.Spin(each)
 	}
 }
 

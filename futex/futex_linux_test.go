@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/policy"
 )
 
 const hang = 20 * time.Second // a guard against hanging, never a measure
@@ -437,5 +438,41 @@ func TestALockedThreadSeldomYields(t *testing.T) {
 	}
 	if yields > 100 {
 		t.Fatalf("%d yields before 1000 sleeps", yields)
+	}
+}
+
+func TestOnlySoManyPollAtOnce(t *testing.T) {
+	if worthPolling() == 0 {
+		t.Log("one processor: nothing polls")
+		return
+	}
+	Calibrate() // from here on the policy stays
+	defer fullHouse(t)()
+	var w Waiter
+	if f := new(flag); w.poll(t.Context(), f) || w.failed != 0 {
+		t.Fatal("it polled, though as many as may were polling")
+	}
+	givePoll()
+	if f := new(flag); w.poll(t.Context(), f) || w.failed != 1 {
+		t.Fatal("it did not poll, though a place was free")
+	}
+	if !takePoll() {
+		t.Fatal("it kept its place")
+	}
+}
+
+// fullHouse takes every place among the pollers, until undo.
+func fullHouse(t *testing.T) (undo func()) {
+	t.Helper()
+	taken := 0
+	for ; takePoll(); taken++ {
+	}
+	if want := policy.Current().Spinners.Value; taken != want {
+		t.Fatalf("%d may poll at once, want %d", taken, want)
+	}
+	return func() {
+		for range taken {
+			givePoll()
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/policy"
 	"github.com/tandem-ipc/tandem/ring"
 	"github.com/tandem-ipc/tandem/shm"
 )
@@ -43,15 +44,13 @@ type options struct {
 func In(sp *shm.Space) Option { return func(o *options) { o.space = sp } }
 
 // Capacity sets the size of each direction's ring in bytes, rounded up to a power of two from 4 KiB to 1 GiB; 64 KiB if
-// not set. A message takes 8 bytes more than its size; one of more than a quarter of the ring goes through a block of its
+// not set, or what TANDEM_RING says. A message takes 8 bytes more than its size; one of more than a quarter of the ring goes through a block of its
 // own.
 func Capacity(bytes int) Option { return func(o *options) { o.capacity = bytes } }
 
 // Wait says how this process waits at the ends that New makes, or at the one that Open opens: futex.Auto unless set, or
 // what TANDEM_WAIT says.
 func Wait(m futex.Mode) Option { return func(o *options) { o.mode = m } }
-
-const defaultCapacity = 64 << 10
 
 // New makes a connection and returns both ends; each sends and receives.
 func New[T any](opts ...Option) (a, b *Conn[T], err error) { return create[T](opts, false) }
@@ -63,7 +62,7 @@ func NewSimplex[T any](opts ...Option) (receive, send *Conn[T], err error) {
 }
 
 func create[T any](opts []Option, simplex bool) (a, b *Conn[T], err error) {
-	o := options{capacity: defaultCapacity, mode: futex.DefaultMode(), simplex: simplex}
+	o := options{capacity: policy.Current().Ring.Value, mode: futex.DefaultMode(), simplex: simplex}
 	for _, opt := range opts {
 		opt(&o)
 	}

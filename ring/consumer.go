@@ -8,6 +8,7 @@ import (
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/fence"
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/policy"
 )
 
 // A Consumer is the receiving side of a ring in this process.
@@ -38,6 +39,7 @@ func (r *SPSC) Consumer(mode futex.Mode) (*Consumer, error) {
 	c := &Consumer{SPSC: r}
 	c.waiter.Mode, c.waiter.Lot = mode, r.readers
 	c.own.Mask, c.own.Trust = r.mask, noTrust
+	c.own.Lag = (r.mask + 1) / uint64(policy.Current().Publish.Value)
 	c.own.Pos = r.ring.Cursor.Load()
 	c.own.Published = r.ring.Head.Load()
 	c.again = r.ring.Leased.Load()
@@ -67,7 +69,7 @@ func (c *Consumer) next() (record, error) {
 	return record{}, ErrCorrupt // two pads in a row
 }
 
-// empty publishes the position: the producer may have been waiting for less than an eighth.
+// empty publishes the position: the producer may have been waiting for less than it lags by.
 func (c *Consumer) empty() error {
 	if c.own.Published != c.own.Pos {
 		c.advance(c.own.Pos)
@@ -133,9 +135,9 @@ func (c *Consumer) take(n uint64) {
 	c.lag()
 }
 
-// lag publishes the position if what is published lags by an eighth of the ring.
+// lag publishes the position if what is published lags by as much as the policy lets it.
 func (c *Consumer) lag() {
-	if c.own.Pos-c.own.Published >= (c.own.Mask+1)/8 {
+	if c.own.Pos-c.own.Published >= c.own.Lag {
 		c.publish()
 		c.stream()
 	}

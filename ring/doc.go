@@ -3,7 +3,7 @@
 // SPSC carries records of any length from one producer to one consumer. A record is a header and its payload; the header
 // is the commit: the producer zeroes the place of the next header, copies the payload, and stores its header, in the same
 // cache line as the payload's beginning. There is no shared tail. The consumer publishes its position only every eighth
-// of the ring, when it finds the ring empty, and when the producer sleeps and half of the ring is free; its exact position is in a line
+// of the ring (TANDEM_PUBLISH), when it finds the ring empty, and when the producer sleeps and half of the ring is free; its exact position is in a line
 // of its own that only a successor, or a producer that would otherwise wait, reads. Ideas: FastForward (Giacomoni et
 // al., PPoPP 2008) for the missing tail, Aeron for the record framing.
 //

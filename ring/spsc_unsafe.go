@@ -9,6 +9,7 @@ import (
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/policy"
 )
 
 // SPSC is a ring over memory that somebody else provides and keeps.
@@ -47,6 +48,9 @@ func New(mem []byte, capacity int) (*SPSC, error) {
 
 // Open finds a ring in mem that New has made there, in this process or another.
 func Open(mem []byte) (*SPSC, error) {
+	if err := policy.Check(); err != nil {
+		return nil, fmt.Errorf("ring: %w", err)
+	}
 	r, err := overlay(mem)
 	if err != nil {
 		return nil, err

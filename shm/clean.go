@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/policy"
 )
 
 // Cleaning. A Space is leaked when nobody holds the MAPPED lock of its root and it is not exempt: no process that
@@ -317,6 +318,9 @@ func Sweep() ([]string, error) {
 func firstUse() error {
 	if !supported {
 		return errLinux
+	}
+	if err := policy.Check(); err != nil {
+		return err
 	}
 	orphanGuard()
 	sweepOnce.Do(func() {

@@ -12,14 +12,19 @@ import (
 )
 
 func count() int {
-	n := runtime.NumCPU()
-	if set, ok := affinity("/proc/self/task"); ok {
-		n = set.Count()
-	}
+	n := Affinity()
 	if q := cgroup.CPUs(); q > 0 {
 		n = min(n, int(math.Ceil(q)))
 	}
 	return n
+}
+
+// Affinity is how many processors the threads of the process may run on, together.
+func Affinity() int {
+	if set, ok := affinity("/proc/self/task"); ok {
+		return set.Count()
+	}
+	return runtime.NumCPU()
 }
 
 // affinity is what any thread of the process may run on: who pins a thread does not take the other processors from the rest.

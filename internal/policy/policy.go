@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Machine is what the policy depends on. 0 is unknown everywhere.
+type Machine struct {
+	Cores    int     // logical processors that the process can keep busy: the least of affinity, quota and GOMAXPROCS
+	Affinity int     // logical processors that it may run on
+	Quota    float64 // of its control group, in processors; 0: none
+	Threads  int     // logical processors of one core (SMT)
+
+	L1, L2, L3 int // data caches that one processor reaches, in bytes
+
+	Model   string // for people
+	CLib    bool   // this build can call C
+	Amd64   bool   // … and has the copies in amd64 assembly
+	ERMS    bool   // rep movsb is fast for large blocks
+	FSRM    bool   // … and for short ones
+	Virtual bool   // under a hypervisor
+
+	Wake time.Duration // from a wake-up to the woken thread running
+	Poll time.Duration // one spin-wait hint
+}
+
+// A Policy is what to do on a machine.
+type Policy struct {
+	// Wait is how objects wait that were not told: auto, block or spin.
+	Wait Setting[string]
+	// Spin is how long auto polls before it sleeps; 0: not at all.
+	Spin Setting[time.Duration]
+	// Spinners is how many waiters of a process may poll at once; the others sleep.
+	Spinners Setting[int]
+	// Ring is the capacity in bytes of a ring whose user did not ask for one, a power of two.
+	Ring Setting[int]
+	// Publish is how often in a lap a consumer tells the producer how far it is: every 1/Publish of the ring.
+	Publish Setting[int]
+	// Copy is how blocks of CopyFrom bytes and more are copied. Smaller ones are left to Go.
+	Copy     Setting[Method]
+	CopyFrom int
+
+	Machine Machine // that it was made for
+}
+
+// A Setting is one part of a policy.
+type Setting[T any] struct {
+	Value  T
+	Source Source
+}
+
+// A Source tells where a setting comes from.
+type Source string
+
+// The sources.
+const (
+	Computed    Source = "computed"
+	Environment Source = "environment"
+)
+
+// A Method is a way to copy a large block.
+type Method string
+
+// The methods. Where a build or a processor lacks one, it cannot be chosen.
+const (
+	CopyGo     Method = "go"     // the runtime's memmove
+	CopyC      Method = "c"      // the C library's memcpy, at the price of a crossing
+	CopyMovsb  Method = "movsb"  // rep movsb: whole lines, unread, at the processor's discretion
+	CopyStream Method = "stream" // stores that bypass the caches
+)
+
+// Methods are those that this machine has, the plainest first.
+func (m Machine) Methods() []Method {
+	all := []Method{CopyGo}
+	if m.CLib {
+		all = append(all, CopyC)
+	}
+	if m.Amd64 {
+		all = append(all, CopyMovsb, CopyStream)
+	}
+	return all
+}
+
+const (
+	assumedWake = 10 * time.Microsecond // until it is measured
+	leastWake   = time.Microsecond
+	mostWake    = 50 * time.Microsecond
+
+	ringSize = 64 << 10
+	publish  = 8
+)
+
+// For is the policy for a machine.
+func For(m Machine) Policy {
+	p := Policy{
+		Wait:     computed("auto"),
+		Spin:     computed(spin(m)),
+		Spinners: computed(spinners(m)),
+		Ring:     computed(ringSize),
+		Publish:  computed(publish),
+		Machine:  m,
+	}
+	p.Copy = computed(method(m))
+	p.CopyFrom = copyFrom(p.Copy.Value)
+	return p
+}
+
+func computed[T any](v T) Setting[T] { return Setting[T]{v, Computed} }
+
+// spin: a waiter that polls as long as a sleep would cost spends at most twice what the best choice would have (the ski
+// rental argument); half as much again lets it catch a peer that had to be woken itself. With one processor the peer cannot
+// run while we poll.
+func spin(m Machine) time.Duration {
+	if m.Cores < 2 {
+		return 0
+	}
+	wake := m.Wake
+	if wake == 0 {
+		wake = assumedWake
+	}
+	return min(max(wake, leastWake), mostWake) * 5 / 2
+}
+
+// spinners: who polls takes a core from somebody. One of two, for the peer polls in a process of its own; and half of the
+// cores, not of their threads, which would slow each other down.
+func spinners(m Machine) int {
+	if m.Cores < 2 {
+		return 0
+	}
+	return max(1, m.Cores/max(m.Threads, 1)/2)
+}
+
+// method: the C library's memcpy is chosen for the processor, and beats Go's where there is much to copy.
+func method(m Machine) Method {
+	if m.CLib {
+		return CopyC
+	}
+	return CopyGo
+}
+
+// copyFrom is from how many bytes on a method beats Go's copy.
+func copyFrom(m Method) int {
+	switch m {
+	case CopyMovsb:
+		return 2 << 10
+	case CopyC, CopyStream:
+		return 8 << 10
+	}
+	return 0
+}
+
+// A Line is a setting as a person reads it.
+type Line struct {
+	Name, Variable, Value string
+	Source                Source
+}
+
+// Settings are all parts of the policy.
+func (p Policy) Settings() []Line {
+	return []Line{
+		line("wait", EnvWait, p.Wait),
+		line("spin", EnvSpin, p.Spin),
+		line("spinners", EnvSpinners, p.Spinners),
+		line("ring", EnvRing, p.Ring),
+		line("publish", EnvPublish, p.Publish),
+		line("copy", EnvCopy, p.Copy),
+	}
+}
+
+func line[T any](name, variable string, s Setting[T]) Line {
+	return Line{name, variable, fmt.Sprint(s.Value), s.Source}
+}
