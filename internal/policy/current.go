@@ -41,7 +41,7 @@ var Check = sync.OnceValue(func() error {
 	return err
 })
 
-// CopyFrom and Copy of the policy in force, which do not change while the process runs.
+// Copying is Copy and CopyFrom of the policy in force. They do not change while the process runs.
 var Copying = sync.OnceValues(func() (Method, int) {
 	p := Current()
 	return p.Copy.Value, p.CopyFrom
