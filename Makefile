@@ -68,5 +68,7 @@ model: ## explore the protocols exhaustively, with crashes and stops, and their 
 scenarios: ## the conformance scenarios that are claimed: number, test, result (ONLY=number)
 	@cd attack && $(GO) run ./cmd/scenarios -only '$(ONLY)'
 
-install: ## tandem-bench, which is make bench for machines without this repository, into $GOBIN
-	@bin=$$($(GO) env GOBIN); bin=$${bin:-$$($(GO) env GOPATH)/bin}; cd bench && $(GO) build -o "$$bin/tandem-bench" . && echo "$$bin/tandem-bench"
+install: ## tandem, and tandem-bench, which is make bench for machines without this repository, into $GOBIN
+	@bin=$$($(GO) env GOBIN); bin=$${bin:-$$($(GO) env GOPATH)/bin}; \
+	$(GO) build -o "$$bin/tandem" ./cmd/tandem && echo "$$bin/tandem" && \
+	cd bench && $(GO) build -o "$$bin/tandem-bench" . && echo "$$bin/tandem-bench"

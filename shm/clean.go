@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,9 +36,7 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	nonce, known := nonceIn(f)
-	uid, _, _, _ := parseFile(filepath.Base(path))
-	unnamed := inDir(dir, privateFileOf(uid, nonce))
+	unnamed, _ := unnamedPath(f, dir, path)
 	// Asked before the locks, which would be in the way of who comes to a mailbox. What is kept is so until its name is given
 	// up, by somebody who judges after us; what is not will never be.
 	if at, ok := nameOf(info.id, path, unnamed); ok {
@@ -45,6 +44,18 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 			return false, err
 		}
 	}
+	return removeUnused(f, dir, path)
+}
+
+// unnamedPath is the path of the root f once its name is given up; known tells whether f says so. Path is one that it had.
+func unnamedPath(f *os.File, dir, path string) (unnamed string, known bool) {
+	nonce, known := nonceIn(f)
+	uid, _, _, _ := parseFile(filepath.Base(path))
+	return inDir(dir, privateFileOf(uid, nonce)), known
+}
+
+// removeUnused removes the Space whose root is f, exempt or not, if nobody uses it.
+func removeUnused(f *os.File, dir, path string) (bool, error) {
 	if ok, err := tryLock(f, writeLock, layout.LockName); err != nil {
 		return false, err
 	} else if !ok {
@@ -55,6 +66,11 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 		return false, err
 	}
 	defer tryLock(f, noLock, layout.LockMapped)
+	info, err := fstat(f)
+	if err != nil {
+		return false, err
+	}
+	unnamed, known := unnamedPath(f, dir, path)
 	path, ok := nameOf(info.id, path, unnamed)
 	if !ok {
 		return false, nil // gone, or another Space by now
@@ -64,7 +80,7 @@ func removeIfLeaked(f *os.File, dir, path string) (bool, error) {
 		if err := doom(f); err != nil {
 			return false, err
 		}
-		if err := removeGrowth(dir, uid, nonce); err != nil {
+		if err := removeGrowth(dir, unnamed); err != nil {
 			return false, err
 		}
 	}
@@ -95,9 +111,10 @@ func nameOf(id fileID, paths ...string) (string, bool) {
 	return "", false
 }
 
-// removeGrowth removes the growth segments of a leaked Space.
-func removeGrowth(dir string, uid int, nonce uint64) error {
-	names, err := list(dir, prefixOf(uid)+"g."+nonceText(nonce)+".")
+// removeGrowth removes the growth segments of a leaked Space, whose root has unnamed as its private path.
+func removeGrowth(dir, unnamed string) error {
+	uid, _, nonce, _ := parseFile(filepath.Base(unnamed))
+	names, err := list(dir, prefixOf(uid)+"g."+nonce+".")
 	if err != nil {
 		return err
 	}
@@ -160,7 +177,7 @@ func openOwned(path string) (*os.File, error) {
 
 // keeps tells whether a root that is found at path is exempt from cleaning: it was made so, and has its name still. What is
 // no root is not.
-func keeps(f *os.File, path string) (bool, error) {
+func keeps(f io.ReaderAt, path string) (bool, error) {
 	if _, kind, _, _ := parseFile(filepath.Base(path)); kind != "n" {
 		return false, nil
 	}
@@ -174,7 +191,7 @@ func keeps(f *os.File, path string) (bool, error) {
 }
 
 // nonceIn reads the nonce of a root.
-func nonceIn(f *os.File) (uint64, bool) {
+func nonceIn(f io.ReaderAt) (uint64, bool) {
 	var h layout.SegmentHeader
 	if _, err := f.ReadAt(bytesOf(&h), 0); err != nil || h.Magic != layout.Magic || h.Kind != layout.SegRoot {
 		return 0, false
@@ -376,18 +393,19 @@ func Unlink(name string) error {
 		return fail(err)
 	}
 	defer f.Close()
-	if nonce, known := nonceIn(f); known {
-		// Killed after this it is no mailbox any more: a sweep finds it.
-		now, err := giveUpName(f, dir, path, nonce)
-		if err != nil {
-			return fail(err)
-		}
-		if now == "" {
-			return fail(fs.ErrNotExist) // somebody else was faster
-		}
-		path = now
+	nonce, known := nonceIn(f)
+	if !known {
+		nonce = randomNonce()
 	}
-	if err := removeIfLast(f, dir, path); err != nil {
+	// Killed after this it is no mailbox any more: a sweep finds it.
+	now, err := giveUpName(f, dir, path, nonce)
+	if err != nil {
+		return fail(err)
+	}
+	if now == "" {
+		return fail(fs.ErrNotExist) // somebody else was faster
+	}
+	if err := removeIfLast(f, dir, now); err != nil {
 		return fail(err)
 	}
 	return nil

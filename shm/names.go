@@ -44,7 +44,11 @@ func bornFile(nonce uint64) string    { return prefix() + "t." + nonceText(nonce
 func privateFileOf(uid int, nonce uint64) string { return prefixOf(uid) + "p." + nonceText(nonce) }
 
 func growthFile(nonce uint64, index int, m Member) string {
-	return prefix() + "g." + nonceText(nonce) + "." + strconv.Itoa(index) + "." + strconv.Itoa(m.Slot()) + "." + strconv.Itoa(m.Gen())
+	return growthFileOf(os.Geteuid(), nonce, index, m)
+}
+
+func growthFileOf(uid int, nonce uint64, index int, m Member) string {
+	return fmt.Sprintf("%sg.%s.%d.%d.%d", prefixOf(uid), nonceText(nonce), index, m.Slot(), m.Gen())
 }
 
 // parseFile takes the name of a file of Tandem apart: whose it is, its kind, "p", "n", "g" or "t", and what follows.

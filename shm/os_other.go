@@ -4,6 +4,7 @@ package shm
 
 import (
 	"os"
+	"time"
 
 	"github.com/edsrzf/mmap-go"
 )
@@ -19,17 +20,20 @@ const (
 type fileID struct{ dev, ino uint64 }
 
 type fileInfo struct {
-	id      fileID
-	size    int64
-	links   uint64
-	uid     uint32
-	regular bool
+	id       fileID
+	size     int64
+	memory   int64
+	modified time.Time
+	links    uint64
+	uid      uint32
+	regular  bool
 }
 
 func tryLock(*os.File, int16, int64) (bool, error)     { return false, errLinux }
 func tryLockNow(*os.File, int16, int64) (bool, error)  { return false, errLinux }
 func whoLocks(*os.File, int64) (int16, error)          { return noLock, errLinux }
 func openSegment(string) (*os.File, error)             { return nil, errLinux }
+func lookInto(string, int) (*source, error)            { return nil, errLinux }
 func fstat(*os.File) (fileInfo, error)                 { return fileInfo{}, errLinux }
 func lstat(string) (fileInfo, error)                   { return fileInfo{}, errLinux }
 func newFile(string, string) (*os.File, string, error) { return nil, "", errLinux }

@@ -2,6 +2,7 @@ package shm
 
 import (
 	"fmt"
+	"io"
 	"math/bits"
 	"os"
 	"sync/atomic"
@@ -63,28 +64,33 @@ func roundHeap(heap int64) int64 {
 // readHeader reads and checks the header of an open file, without mapping it: a truncated file is an error here and
 // would be a fault there.
 func readHeader(f *os.File, kind uint32) (layout.SegmentHeader, error) {
-	var h layout.SegmentHeader
 	info, err := fstat(f)
 	if err != nil {
-		return h, err
+		return layout.SegmentHeader{}, err
 	}
 	switch {
 	case !info.regular:
-		return h, fmt.Errorf("%s is no regular file: %w", f.Name(), ErrCorrupt)
+		return layout.SegmentHeader{}, fmt.Errorf("%s is no regular file: %w", f.Name(), ErrCorrupt)
 	case info.uid != uint32(os.Geteuid()):
-		return h, fmt.Errorf("%s belongs to user %d: %w", f.Name(), info.uid, os.ErrPermission)
+		return layout.SegmentHeader{}, fmt.Errorf("%s belongs to user %d: %w", f.Name(), info.uid, os.ErrPermission)
 	}
+	return headerOf(f, f.Name(), kind, info.size)
+}
+
+// headerOf reads and checks the header of a file that has size bytes.
+func headerOf(f io.ReaderAt, name string, kind uint32, size int64) (layout.SegmentHeader, error) {
+	var h layout.SegmentHeader
 	if _, err := f.ReadAt(bytesOf(&h), 0); err != nil {
-		return h, fmt.Errorf("%s has %d bytes, too few for a segment: %w", f.Name(), info.size, ErrCorrupt)
+		return h, fmt.Errorf("%s has %d bytes, too few for a segment: %w", name, size, ErrCorrupt)
 	}
 	if h.Magic != layout.Magic {
-		return h, fmt.Errorf("%s is not a segment of Tandem: %w", f.Name(), ErrCorrupt)
+		return h, fmt.Errorf("%s is not a segment of Tandem: %w", name, ErrCorrupt)
 	}
 	if h.Version != layout.Version {
-		return h, &VersionError{Path: f.Name(), Have: h.Version, Want: layout.Version}
+		return h, &VersionError{Path: name, Have: h.Version, Want: layout.Version}
 	}
-	if err := checkGeometry(h, kind, info.size); err != nil {
-		return h, fmt.Errorf("%s: %w", f.Name(), err)
+	if err := checkGeometry(h, kind, size); err != nil {
+		return h, fmt.Errorf("%s: %w", name, err)
 	}
 	return h, nil
 }

@@ -80,16 +80,21 @@ func validClass(c int) bool {
 func (s *space) slabAt(g *segment, i int) (*slab, error) {
 	w := layout.Word(g.entries[i].Word.Load())
 	start := g.unit(i)
-	h := view[layout.SlabHeader](g.mem, start)
-	class, count, block, first, units := int(h.Class), h.Count, h.Block, h.First, h.Units
-	if w.State() != layout.Slab || w.A() != class || !validClass(class) || int64(block) != blockSize(class) ||
-		units == 0 || int64(i)+int64(units) > int64(g.units) || count == 0 ||
-		int64(first) < layout.SlabHead+int64(count)*layout.SizeEntry || first%64 != 0 ||
-		int64(first)+int64(count)*int64(block) > int64(units)<<g.shift {
+	h := *view[layout.SlabHeader](g.mem, start)
+	if !validSlab(h, w, i, g.units, g.shift) {
 		return nil, fmt.Errorf("slab at unit %d of segment %d of %v: %w", i, g.index, s, ErrCorrupt)
 	}
-	return &slab{g: g, start: start, class: class, first: first, block: block, units: int(units),
-		entries: views[layout.Entry](g.mem, start+layout.SlabHead, int(count))}, nil
+	return &slab{g: g, start: start, class: int(h.Class), first: h.First, block: h.Block, units: int(h.Units),
+		entries: views[layout.Entry](g.mem, start+layout.SlabHead, int(h.Count))}, nil
+}
+
+// validSlab tells whether h, a copy, can be the header of the slab at unit i of units, whose word is w.
+func validSlab(h layout.SlabHeader, w layout.Word, i, units int, shift uint) bool {
+	class := int(h.Class)
+	return w.State() == layout.Slab && w.A() == class && validClass(class) && int64(h.Block) == blockSize(class) &&
+		h.Units > 0 && int64(i)+int64(h.Units) <= int64(units) && h.Count > 0 &&
+		int64(h.First) >= layout.SlabHead+int64(h.Count)*layout.SizeEntry && h.First%64 == 0 &&
+		int64(h.First)+int64(h.Count)*int64(h.Block) <= int64(h.Units)<<shift
 }
 
 // allocSmall takes a block of a slab, and makes a slab if all are full.

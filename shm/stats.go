@@ -30,6 +30,7 @@ type MemberInfo struct {
 	Command string
 	Started time.Time
 	Self    bool
+	Dead    bool // and not settled yet; only Inspect asks
 }
 
 // Stats looks at the Space. It takes time in proportion to the number of blocks.
