@@ -37,6 +37,8 @@ func human(v float64, u Unit) string {
 		return digits(v/1e9) + " s"
 	case BytesPerSecond, Bytes:
 		return scaled(v, string(u), "")
+	case Count:
+		return fmt.Sprintf("%.0f", v)
 	}
 	return scaled(v, string(u), " ")
 }

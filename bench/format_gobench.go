@@ -28,6 +28,8 @@ func (r *Row) gobench(run run) string {
 	switch {
 	case r.Unit == Bytes:
 		return fmt.Sprintf("%.0f B", run.value)
+	case r.Unit == Count || r.Unit == PerSecond:
+		return fmt.Sprintf("%.2f %s", run.value, r.Metric)
 	case !r.rate():
 		s := fmt.Sprintf("%.2f ns/op", run.value)
 		if len(run.samples) > 0 {

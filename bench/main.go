@@ -40,6 +40,12 @@ import (
 )
 
 func main() {
+	if what := os.Getenv(waitVariable); what != "" { // of a role, whose variable it inherits
+		if err := playWaiting(what); err != nil {
+			fatal(err)
+		}
+		return
+	}
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := playRole(role); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -21,7 +21,7 @@ import (
 const harnessVariable = "TANDEM_BENCH_TEST_HARNESS"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) != "" {
+	if os.Getenv(roleVariable) != "" || os.Getenv(waitVariable) != "" {
 		main()
 		return
 	}
@@ -64,12 +64,12 @@ func runHarness(t testing.TB, args ...string) (stdout, stderr string, err error)
 }
 
 var vocabulary = map[string]*regexp.Regexp{
-	"bench":  regexp.MustCompile(`^(floor|spsc|conn|rtt)$`),
+	"bench":  regexp.MustCompile(`^(floor|spsc|conn|rtt|waiters|idle|recovery)$`),
 	"impl":   regexp.MustCompile(`^(tandem|tandem-free|c|c-index|pipe|unix|chan|python|go)$`),
-	"case":   regexp.MustCompile(`^(single|batch|zerocopy|cacheline|oneline|futex|futex-free|memcpy|copy2)$`),
+	"case":   regexp.MustCompile(`^(single|batch|zerocopy|cacheline|oneline|futex|futex-free|memcpy|copy2|one|all|threads|kill|(receiver|sender|crowd|peer)-(switches|cpu))$`),
 	"wait":   regexp.MustCompile(`^(spin|block|auto)$`),
-	"metric": regexp.MustCompile(`^(throughput|bandwidth|roundtrip|latency|first-message|start-wait|cpu|memory)$`),
-	"unit":   regexp.MustCompile(`^(msg/s|op/s|B/s|ns|B)$`),
+	"metric": regexp.MustCompile(`^(throughput|bandwidth|roundtrip|latency|first-message|start-wait|cpu|memory|threads|switches)$`),
+	"unit":   regexp.MustCompile(`^(msg/s|op/s|B/s|ns|B|count|/s)$`),
 }
 
 func TestEveryRowRunsAndItsLineKeepsToTheVocabulary(t *testing.T) {
@@ -104,7 +104,9 @@ func TestEveryRowRunsAndItsLineKeepsToTheVocabulary(t *testing.T) {
 			}
 		}
 		for _, key := range []string{"size", "batch", "procs", "producers", "consumers", "cores", "value", "min", "max", "runs"} {
-			if v, ok := words[key].(float64); !ok || v <= 0 || math.IsInf(v, 0) {
+			v, ok := words[key].(float64)
+			none := v == 0 && words["bench"] == "idle" // the best there is
+			if !ok || v <= 0 && !none || math.IsInf(v, 0) {
 				t.Errorf("%s is %v: %s", key, words[key], line)
 			}
 		}
@@ -113,7 +115,7 @@ func TestEveryRowRunsAndItsLineKeepsToTheVocabulary(t *testing.T) {
 			if _, number := v.(float64); !there || v != nil && !number {
 				t.Errorf("%s is %v: %s", key, v, line)
 			}
-			if (words["metric"] == "roundtrip") != (v != nil) {
+			if (words["metric"] == "roundtrip" || words["metric"] == "latency") != (v != nil) {
 				t.Errorf("%s is %v in a row of %v: %s", key, v, words["metric"], line)
 			}
 		}

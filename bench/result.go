@@ -183,7 +183,8 @@ func (o *Outcome) value() (float64, error) {
 	case o.Row.Unit == Nanoseconds:
 		v = s * 1e9 / n
 	}
-	if math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
+	none := o.Row.Metric == Switches || o.Row.Metric == CPU // may be 0, and that is the best
+	if math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v == 0 && !none {
 		return 0, fmt.Errorf("bench: %s: a value of %v", o.Row.Name(), v)
 	}
 	return v, nil

@@ -20,6 +20,8 @@ const (
 	StartWait    Metric = "start-wait"
 	CPU          Metric = "cpu"
 	Memory       Metric = "memory"
+	Threads      Metric = "threads"
+	Switches     Metric = "switches"
 )
 
 // Unit is what a value counts.
@@ -32,6 +34,8 @@ const (
 	BytesPerSecond    Unit = "B/s"
 	Nanoseconds       Unit = "ns"
 	Bytes             Unit = "B"
+	Count             Unit = "count"
+	PerSecond         Unit = "/s"
 )
 
 // Row is one thing to measure: what it is called, and what its two processes do.
@@ -132,6 +136,10 @@ func known(m Metric, u Unit) bool {
 		return u == Nanoseconds
 	case Memory:
 		return u == Bytes
+	case Threads:
+		return u == Count
+	case Switches:
+		return u == PerSecond
 	}
 	return false
 }

@@ -26,6 +26,7 @@ var sources = []func(Slot) []*Row{
 	osRows,
 	chanRows,
 	pythonRows,
+	waitingRows,
 }
 
 // slots is the grid. Pairs have two processes, so more than two CPUs change nothing for them; rows with many producers
@@ -62,6 +63,13 @@ func slots() []Slot {
 			}
 		}
 	}
+	for _, cores := range []int{1, 2} {
+		add(Slot{Bench: "waiters", Size: 8, Wait: "auto", Cores: cores})
+	}
+	add(Slot{Bench: "idle", Size: 8, Wait: "auto", Cores: 2})
+	for _, size := range []int{1 << 20, 64 << 20, 512 << 20} {
+		add(Slot{Bench: "recovery", Case: "kill", Size: size, Wait: "auto", Cores: 2})
+	}
 	return all
 }
 
@@ -86,6 +94,8 @@ func against(s Slot) (impls, beside []string) {
 		}
 	case "spsc":
 		return []string{"c", "c-index"}, nil
+	case "recovery":
+		return []string{"pipe"}, nil
 	case "conn":
 		if s.Size >= 64<<10 && s.Case == "single" {
 			beside = []string{fmt.Sprintf("floor/c/copy2/%d/%s/%d", s.Size, waitFor(s.Cores), s.Cores)}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -180,6 +183,56 @@ func killGroup(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 func endGroup() {
 	_ = unix.Kill(0, unix.SIGKILL)
 	os.Exit(1)
+}
+
+// threadsOf is how many threads a process has.
+func threadsOf(pid int) (int, error) {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return len(threads), err
+}
+
+// schedulingOf is what each thread of a process has used since it was made: context switches of either kind, and nanoseconds.
+func schedulingOf(pid int) (map[string]usage, error) {
+	dir := fmt.Sprintf("/proc/%d/task", pid)
+	threads, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]usage{}
+	for _, t := range threads {
+		u, err := threadUsage(dir + "/" + t.Name())
+		switch {
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ESRCH): // ended meanwhile
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all[t.Name()] = u
+	}
+	return all, nil
+}
+
+func threadUsage(dir string) (u usage, err error) {
+	status, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return u, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "ctxt_switches") {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				return u, err
+			}
+			u.switches += n
+		}
+	}
+	schedstat, err := os.ReadFile(dir + "/schedstat")
+	if err != nil {
+		return u, err
+	}
+	ran, _, _ := strings.Cut(string(schedstat), " ")
+	u.cpu, err = strconv.ParseFloat(ran, 64)
+	return u, err
 }
 
 // diesWithUs makes a child of this thread end with it.

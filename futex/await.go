@@ -159,6 +159,7 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 		}
 	}
 	if done, err := w.park(ctx, word, c); done {
+		w.skip = max(w.skip, 1) // one of a crowd: the next wait will be no shorter
 		return err
 	}
 	return w.block(ctx, word, c, time.Time{}, 0)

@@ -13,7 +13,7 @@ import (
 // process, which reaches whoever sleeps for them.
 type Lot interface {
 	// Enter lets p be woken from now on: by a Ring in any process, and by looks of the lot's own, 20 ms after the last,
-	// doubling to MaxSleep. False: nobody sleeps for others here.
+	// doubling to MaxSleep, in a crowd less often. False: nobody sleeps for others here.
 	Enter(p *Parked) bool
 	// Leave undoes Enter. When it returns, the lot does not use p any more.
 	Leave(p *Parked)

@@ -68,9 +68,37 @@ const tableSize = 1024
 
 // lots is the table of a process's parked waiters in one Space, by the keys of their places.
 type lots struct {
+	count atomic.Int64
+	next  atomic.Int64 // a time.Duration: nobody's look is due before
 	chain [tableSize]struct {
 		mu    sync.Mutex
 		first *futex.Parked
+	}
+}
+
+// A look costs a microsecond or two. Up to these numbers of waiters the first one comes after 20 ms, the later ones once a
+// second; for twice as many it takes twice as long, so that a crowd that waits in vain costs no more than one part in a
+// thousand of a CPU. After a death everybody is looked for at once: hints get lost by the death of who gives them.
+const (
+	crowdFirst = 64
+	crowdLast  = 512
+)
+
+// lookWaits are how long to wait for the first look at a waiter, and between looks at last. There are few values, or each look
+// would be alone.
+func (l *lots) lookWaits() (first, last time.Duration) {
+	n := uint64(l.count.Load())
+	last = lastLook << bits.Len64(n/crowdLast)
+	return min(firstLook<<bits.Len64(n/crowdFirst), last), last
+}
+
+// due notes that there is something to do then.
+func (l *lots) due(at time.Duration) {
+	for {
+		next := l.next.Load()
+		if int64(at) >= next || l.next.CompareAndSwap(next, int64(at)) {
+			return
+		}
 	}
 }
 
@@ -79,12 +107,15 @@ func (p *poller) enter(key uint32, w *futex.Parked) bool {
 	if p.off {
 		return false
 	}
-	w.Note.Key, w.Note.Wait, w.Note.Due = key, firstLook, dueAfter(now(), firstLook)
-	due := w.Note.Due
+	p.lots.count.Add(1)
+	first, _ := p.lots.lookWaits()
+	due := dueAfter(now(), first)
+	w.Note.Key, w.Note.Wait, w.Note.Due = key, first, due
 	c := &p.lots.chain[key%tableSize]
 	c.mu.Lock()
 	w.Note.Next, c.first = c.first, w
 	c.mu.Unlock()
+	p.lots.due(due)
 	lookBy(due)
 	return true
 }
@@ -99,6 +130,7 @@ func (p *poller) exit(w *futex.Parked) {
 		}
 	}
 	c.mu.Unlock()
+	p.lots.count.Add(-1)
 }
 
 // answer takes the bits of our dirty set and wakes the goroutines of these places.
@@ -130,19 +162,44 @@ func (p *poller) wakePlace(key uint32) {
 
 // lookForParked looks for those parked waiters whose time has come, and returns when the next one's will.
 func (p *poller) lookForParked(now time.Duration) (next time.Duration) {
+	l := &p.lots
+	if next = time.Duration(l.next.Load()); next > now {
+		return next
+	}
+	l.next.Store(math.MaxInt64) // who enters meanwhile lowers it
 	next = math.MaxInt64
-	for i := range p.lots.chain {
-		c := &p.lots.chain[i]
+	_, last := l.lookWaits()
+	l.each(func(w *futex.Parked) {
+		if w.Note.Due <= now {
+			w.Look()
+			w.Note.Wait = min(2*w.Note.Wait, last)
+			w.Note.Due = dueAfter(now, w.Note.Wait)
+		}
+		next = min(next, w.Note.Due)
+	})
+	l.due(next)
+	return next
+}
+
+// lookForAllSoon makes everybody's next look a first one.
+func (l *lots) lookForAllSoon() {
+	if l.count.Load() == 0 {
+		return
+	}
+	due := dueAfter(now(), firstLook)
+	l.each(func(w *futex.Parked) { w.Note.Wait, w.Note.Due = firstLook, due })
+	l.due(due)
+	lookBy(due)
+}
+
+// each calls f for all waiters, while they can neither come nor go.
+func (l *lots) each(f func(*futex.Parked)) {
+	for i := range l.chain {
+		c := &l.chain[i]
 		c.mu.Lock()
 		for w := c.first; w != nil; w = w.Note.Next {
-			if w.Note.Due <= now {
-				w.Look()
-				w.Note.Wait = min(2*w.Note.Wait, lastLook)
-				w.Note.Due = dueAfter(now, w.Note.Wait)
-			}
-			next = min(next, w.Note.Due)
+			f(w)
 		}
 		c.mu.Unlock()
 	}
-	return next
 }

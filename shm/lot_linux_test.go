@@ -111,6 +111,39 @@ func TestALookFindsAWaiterWhoseWakerForgotToRing(t *testing.T) {
 	ended(t, done)
 }
 
+func TestADeathMakesParkedWaitersLook(t *testing.T) {
+	sp := openSpace(t, "orphans")
+	o, err := sp.NewObject(testObject(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	p := roles.Start(t, "waker", o.Handle().String())
+	p.Expect("here")
+	done := parked(t, placeOf(o))
+	// One of a crowd: its own look is far away.
+	lots := &sp.s.poll.lots
+	lots.each(func(w *futex.Parked) { w.Note.Due = now() + time.Hour })
+	if got := p.Ask("forget"); got != "done" {
+		t.Fatal(got)
+	}
+	p.Kill()
+	ended(t, done)
+}
+
+func TestACrowdIsLookedForLessOften(t *testing.T) {
+	for _, c := range []struct {
+		waiters     int64
+		first, last time.Duration
+	}{{0, firstLook, lastLook}, {crowdFirst - 1, firstLook, lastLook}, {10_000, 5120 * time.Millisecond, 32 * time.Second}} {
+		var l lots
+		l.count.Store(c.waiters)
+		if first, last := l.lookWaits(); first != c.first || last != c.last {
+			t.Errorf("%d waiters: %v, %v, want %v, %v", c.waiters, first, last, c.first, c.last)
+		}
+	}
+}
+
 func TestALookFindsABellThatWokeNobody(t *testing.T) {
 	sp := openSpace(t, "bell")
 	o, err := sp.NewObject(testObject(0))

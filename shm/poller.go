@@ -2,6 +2,7 @@ package shm
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,7 @@ func startPoller(s *space) *poller {
 		close(p.done)
 		return p
 	}
+	p.lots.next.Store(math.MaxInt64)
 	startLooking(p)
 	go p.run()
 	return p
@@ -83,6 +85,7 @@ func (p *poller) run() {
 			deaths = d
 			seen = p.tell(seen)
 			p.lookSoon()
+			p.lots.lookForAllSoon()
 		}
 		watch := p.watch()
 		words := make([]futex.Word, 0, 2+len(watch))
