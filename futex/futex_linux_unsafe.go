@@ -78,6 +78,10 @@ func wake(w *atomic.Uint32, n int) (int, error) {
 	return int(woken), nil
 }
 
+// CanWaitAny tells whether WaitAny sleeps on all of its words at once: otherwise it sleeps on the first and looks at the others
+// every 20 ms.
+func CanWaitAny() bool { return hasWaitV() }
+
 // hasWaitV asks with an empty list: EINVAL from a kernel that knows the call. Anything else (ENOSYS, or EPERM from an old
 // container filter) is a no.
 var hasWaitV = sync.OnceValue(func() bool {

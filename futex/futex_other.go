@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// CanWaitAny tells whether WaitAny sleeps on all of its words at once.
+func CanWaitAny() bool { return false }
+
 var errLinux = fmt.Errorf("futex: needs Linux: %w", errors.ErrUnsupported)
 
 func wait(*atomic.Uint32, uint32, time.Time) (Result, error) { return Woken, errLinux }

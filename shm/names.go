@@ -24,6 +24,9 @@ import (
 // EnvDir names the directory for segments instead of /dev/shm. All processes that meet must agree on it.
 const EnvDir = "TANDEM_SHM_DIR"
 
+// Dir is the directory for segments: what TANDEM_SHM_DIR says, or /dev/shm.
+func Dir() string { return directory() }
+
 func directory() string {
 	if d := os.Getenv(EnvDir); d != "" {
 		return d

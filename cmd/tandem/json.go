@@ -59,6 +59,79 @@ type jsonClean struct {
 	Errors  []string    `json:"errors"`
 }
 
+type jsonDoctor struct {
+	OK        bool          `json:"ok"`
+	Problems  []jsonProblem `json:"problems"`
+	Directory jsonDirectory `json:"directory"`
+	Spaces    jsonCounts    `json:"spaces"`
+	Memory    jsonMemory    `json:"memory"`
+	Tracker   string        `json:"tracker"`
+	CPUs      jsonCPUs      `json:"cpus"`
+	Costs     jsonCosts     `json:"costs"`
+	Features  []jsonFeature `json:"features"`
+	Policy    []jsonSetting `json:"policy"`
+}
+
+type jsonProblem struct {
+	What string `json:"what"`
+	Do   string `json:"do"`
+}
+
+type jsonDirectory struct {
+	Path      string   `json:"path"`
+	Exists    bool     `json:"exists"`
+	Type      string   `json:"type"`
+	Options   []string `json:"options"`
+	Size      int64    `json:"size"`
+	Free      int64    `json:"free"`
+	SpaceMade bool     `json:"space_made"`
+}
+
+type jsonCounts struct {
+	Alive   int `json:"alive"`
+	Kept    int `json:"kept"`
+	Leaked  int `json:"leaked"`
+	Damaged int `json:"damaged"`
+}
+
+type jsonMemory struct {
+	Limit       int64  `json:"limit"`
+	CgroupLimit int64  `json:"cgroup_limit"`
+	CgroupFile  string `json:"cgroup_file"`
+}
+
+type jsonCPUs struct {
+	Usable     int     `json:"usable"`
+	Affinity   int     `json:"affinity"`
+	Quota      float64 `json:"quota"`
+	GOMAXPROCS int     `json:"gomaxprocs"`
+	Threads    int     `json:"threads"`
+	L1         int     `json:"l1"`
+	L2         int     `json:"l2"`
+	L3         int     `json:"l3"`
+	Model      string  `json:"model"`
+	Virtual    bool    `json:"virtual"`
+}
+
+type jsonCosts struct {
+	Wake int64 `json:"wake_ns"`
+	Spin int64 `json:"spin_ns"`
+}
+
+type jsonFeature struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Since   string `json:"since"`
+	Without string `json:"without"`
+}
+
+type jsonSetting struct {
+	Name     string `json:"name"`
+	Value    string `json:"value"`
+	Source   string `json:"source"`
+	Variable string `json:"variable"`
+}
+
 type jsonVersion struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

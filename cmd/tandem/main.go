@@ -3,6 +3,7 @@
 //	tandem ls                 what there is: Spaces, their members, other programs' blocks
 //	tandem clean              remove what killed processes of this user left
 //	tandem rm NAME            remove a named Space, also a mailbox
+//	tandem doctor             is this machine fit, and what is in force
 //	tandem version
 //
 // Exit status: 0 done, 1 a problem was found or something could not be removed, 2 wrong use. Errors go to standard error, one
@@ -14,7 +15,8 @@
 //
 // # Crash behaviour
 //
-// way. clean and rm may be killed at any instruction: what they had begun to remove is removed by the next cleaner.
+// ls takes no part in any Space: it never counts as being attached, and killed or stopped it is in nobody's way. doctor makes
+// a Space of its own and removes it; killed, it leaves that to the next cleaner. clean and rm may be killed at any instruction: what they had begun to remove is removed by the next cleaner.
 package main
 
 import (
@@ -71,9 +73,10 @@ func root(out io.Writer) *cli.Command {
 tandem ls              what there is now, and who is attached
 tandem clean           remove what killed processes left behind
 tandem rm prices       remove the Space "prices", also if it is kept
+tandem doctor          look for problems on this machine, and print what is in force
 
 Exit status: 0 done; 1 a problem was found, or something could not be removed; 2 wrong use.`,
-		Commands: []*cli.Command{lsCommand(), cleanCommand(), rmCommand(), versionCommand()},
+		Commands: []*cli.Command{lsCommand(), cleanCommand(), rmCommand(), doctorCommand(), versionCommand()},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return fmt.Errorf("no command %q", c.Args().First())

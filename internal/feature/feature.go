@@ -25,6 +25,25 @@ const (
 // waits for the dead, or settles on demand. It can be turned off to attack what it would do otherwise.
 const Poller Feature = "poller"
 
+// About says since which kernel there is a feature, and what is done without it.
+func (f Feature) About() (since, without string) {
+	switch f {
+	case WaitV:
+		return "5.16", "who watches several processes learns of a death up to 20 ms later"
+	case TmpFile:
+		return "3.11, and the file system", "files are born under a temporary name"
+	case Membarrier:
+		return "4.16", "each message costs a fence, some ns"
+	case MapLock:
+		return "3.17", "each segment keeps a descriptor open"
+	case RobustList:
+		return "2.6.17", "deaths are found by asking, up to a second later"
+	case PidFD:
+		return "5.3", "a thread waits for each child"
+	}
+	return "", ""
+}
+
 // All lists every feature of the kernel.
 var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD}
 
