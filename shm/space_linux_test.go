@@ -112,7 +112,7 @@ func files(t *testing.T) []string {
 }
 
 // eventually waits for something that another process, or the kernel, brings about.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(hang); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -110,14 +110,14 @@ func init() {
 }
 
 // startTree starts a role that has a tracker, in a directory of its own.
-func startTree(t *testing.T, dir string, args ...string) *roles.Proc {
+func startTree(t testing.TB, dir string, args ...string) *roles.Proc {
 	t.Helper()
 	p := roles.StartAs(t, []string{EnvDir + "=" + dir, EnvTracker + "=on"}, nil, "tree", args...)
 	p.Expect("in")
 	return p
 }
 
-func treeDir(t *testing.T) string {
+func treeDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(directory(), "tree")
 	if err != nil {

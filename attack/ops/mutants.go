@@ -83,6 +83,24 @@ func mutants() []sweep.Mutant {
 			Only: "^space/sweep-beside-the-living$",
 		},
 		{
+			Name: "clean: a Space is removed while somebody maps it",
+			File: "shm/clean.go",
+			Old: `	if ok, err := tryLock(f, writeLock, layout.LockMapped); err != nil || !ok {
+		return false, err
+	}
+	defer tryLock(f, noLock, layout.LockMapped)
+`,
+			New:  ``,
+			Only: "^space/sweep-beside-the-living$",
+		},
+		{
+			Name: "tracker: it shares the tree file's description, and so its lock",
+			File: "shm/tracker_linux.go",
+			Old:  `	if err := detach.Start("/proc/self/exe", argv, append(os.Environ(), tracker.Env+"=1"), null, second); err != nil {`,
+			New:  `	if err := detach.Start("/proc/self/exe", argv, append(os.Environ(), tracker.Env+"=1"), null, f); err != nil {`,
+			Only: "^tracker/start$",
+		},
+		{
 			Name: "settle: the slot is clean before the rest",
 			File: "shm/settle.go",
 			Old: `	if err := s.settleAll(m, died); err != nil {
