@@ -54,7 +54,7 @@ func tracked(f func(*sweep.VictimEnv) (func() error, error)) func(*sweep.VictimE
 // nothingLeft finds that the victim's tracker needs nobody's help: it was there before the first file.
 func nothingLeft(s *sweep.SurvivorEnv) error {
 	quiet()
-	for end := time.Now().Add(hang); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(hang / 3); ; time.Sleep(time.Millisecond) {
 		left, err := os.ReadDir(os.Getenv(shm.EnvDir))
 		if err != nil {
 			return err
