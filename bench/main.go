@@ -119,6 +119,9 @@ func harness(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
+	if opt.only == nil && !*quick && !*list {
+		all = slices.DeleteFunc(all, func(g *Group) bool { return g.Rows[0].Bench == policyBench }) // it has minutes of its own
+	}
 	all = selected(all, opt.only)
 	if len(all) == 0 {
 		return fmt.Errorf("bench: no row matches %q", *only)

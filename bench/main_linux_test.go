@@ -64,9 +64,9 @@ func runHarness(t testing.TB, args ...string) (stdout, stderr string, err error)
 }
 
 var vocabulary = map[string]*regexp.Regexp{
-	"bench":  regexp.MustCompile(`^(floor|spsc|conn|rtt|waiters|idle|recovery)$`),
-	"impl":   regexp.MustCompile(`^(tandem|tandem-free|c|c-index|pipe|unix|chan|python|go)$`),
-	"case":   regexp.MustCompile(`^(single|batch|zerocopy|cacheline|oneline|futex|futex-free|memcpy|copy2|one|all|threads|kill|(receiver|sender|crowd|peer)-(switches|cpu))$`),
+	"bench":  regexp.MustCompile(`^(floor|spsc|conn|rtt|waiters|idle|recovery|policy)$`),
+	"impl":   regexp.MustCompile(`^(tandem|tandem-free|c|c-index|pipe|unix|chan|python|go|auto|(spin|spinners|ring|publish|copy)-[0-9a-z]+)$`),
+	"case":   regexp.MustCompile(`^(single|batch|zerocopy|cacheline|oneline|futex|futex-free|memcpy|copy2|one|all|threads|kill|(receiver|sender|crowd|peer)-(switches|cpu)|trips|pairs|crowd|stream)$`),
 	"wait":   regexp.MustCompile(`^(spin|block|auto)$`),
 	"metric": regexp.MustCompile(`^(throughput|bandwidth|roundtrip|latency|first-message|start-wait|cpu|memory|threads|switches)$`),
 	"unit":   regexp.MustCompile(`^(msg/s|op/s|B/s|ns|B|count|/s)$`),

@@ -53,8 +53,8 @@ type roleHandle struct {
 	decoder  *json.Decoder
 }
 
-// startPair starts both processes on these CPUs, A on the first and B on the last. When ctx ends they are killed.
-func startPair(ctx context.Context, cpus []int) (*pair, error) {
+// startPair starts both processes on these CPUs, A on the first and B on the last, with environ added. When ctx ends they are killed.
+func startPair(ctx context.Context, cpus []int, environ []string) (*pair, error) {
 	shared, err := sharedFile(sharedBytes)
 	if err != nil {
 		return nil, err
@@ -68,10 +68,10 @@ func startPair(ctx context.Context, cpus []int) (*pair, error) {
 	defer peers[0].Close()
 	defer peers[1].Close()
 	p := &pair{}
-	if p.a, err = startRole(SideA, cpus, cpus[0], peers[0], shared); err != nil {
+	if p.a, err = startRole(SideA, cpus, cpus[0], environ, peers[0], shared); err != nil {
 		return nil, err
 	}
-	if p.b, err = startRole(SideB, cpus, cpus[len(cpus)-1], peers[1], shared); err != nil {
+	if p.b, err = startRole(SideB, cpus, cpus[len(cpus)-1], environ, peers[1], shared); err != nil {
 		p.a.end()
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func startPair(ctx context.Context, cpus []int) (*pair, error) {
 	return p, nil
 }
 
-func startRole(side Side, cpus []int, cpu int, peer, shared *os.File) (*roleHandle, error) {
+func startRole(side Side, cpus []int, cpu int, environ []string, peer, shared *os.File) (*roleHandle, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func startRole(side Side, cpus []int, cpu int, peer, shared *os.File) (*roleHand
 	}
 	defer reportsOut.Close()
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s,%d", roleVariable, side, cpu))
+	cmd.Env = append(append(os.Environ(), environ...), fmt.Sprintf("%s=%s,%d", roleVariable, side, cpu))
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{commandsIn, reportsOut, peer, shared} // in the order of the constants above
 	if err := startOn(cmd, cpus); err != nil {

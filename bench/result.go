@@ -98,6 +98,7 @@ func (rec *record) results(g *Group, m *Machine) []Result {
 				Baseline: base.short(row), Value: median(q), Min: slices.Min(q), Max: slices.Max(q),
 			})
 		}
+		res.Ratios = append(res.Ratios, rec.againstBest(g, row)...)
 		res.Placement, res.Machine = m.placement(row), m.short()
 		res.Note = row.Note
 		if slow := slowerThanReference(row, res); slow != "" {

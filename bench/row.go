@@ -63,6 +63,7 @@ type Row struct {
 	Chunk int           // messages between two looks at the clock; 0 means what suits a system call
 	Time  time.Duration // how long one run lasts; 0 means as long as the options say
 	Reps  int           // at most so many repetitions; 0 means as many as the options say
+	Env   []string      // its processes have besides
 	Free  bool          // do not pin the threads: the row's goroutines move, within Cores CPUs
 	Note  string        // printed under the table
 

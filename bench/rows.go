@@ -27,6 +27,7 @@ var sources = []func(Slot) []*Row{
 	chanRows,
 	pythonRows,
 	waitingRows,
+	policyRows,
 }
 
 // slots is the grid. Pairs have two processes, so more than two CPUs change nothing for them; rows with many producers
@@ -70,7 +71,7 @@ func slots() []Slot {
 	for _, size := range []int{1 << 20, 64 << 20, 512 << 20} {
 		add(Slot{Bench: "recovery", Case: "kill", Size: size, Wait: "auto", Cores: 2})
 	}
-	return all
+	return append(all, policySlots()...)
 }
 
 // waitFor is how a ring in C waits: on one CPU it gives the CPU to the other end.
@@ -101,6 +102,8 @@ func against(s Slot) (impls, beside []string) {
 			beside = []string{fmt.Sprintf("floor/c/copy2/%d/%s/%d", s.Size, waitFor(s.Cores), s.Cores)}
 		}
 		return append([]string{"pipe", "unix"}, beside...), beside
+	case policyBench:
+		return []string{"auto"}, nil
 	case "rtt":
 		if s.Wait == "spin" {
 			return []string{lineName()}, []string{lineName()}

@@ -106,7 +106,7 @@ type session struct {
 	machine *Machine
 	opt     options
 	rec     *record
-	pairs   map[int]*pair // by cores
+	pairs   map[string]*pair // by cores and environment
 }
 
 func (s *session) run(first, last int) error {
@@ -165,7 +165,7 @@ func (s *session) once(row *Row, d, lead time.Duration) (*Outcome, error) {
 	if s.rec.failed[row] != nil {
 		return nil, nil
 	}
-	p, err := s.pair(row.Cores)
+	p, err := s.pair(row)
 	if err != nil {
 		return nil, err
 	}
@@ -181,28 +181,29 @@ func (s *session) once(row *Row, d, lead time.Duration) (*Outcome, error) {
 	return o, nil
 }
 
-func (s *session) pair(cores int) (*pair, error) {
-	if p := s.pairs[cores]; p != nil {
+func (s *session) pair(row *Row) (*pair, error) {
+	key := fmt.Sprint(row.Cores, row.Env)
+	if p := s.pairs[key]; p != nil {
 		return p, nil
 	}
-	cpus := s.machine.cpusFor(cores)
+	cpus := s.machine.cpusFor(row.Cores)
 	if cpus == nil {
-		return nil, fmt.Errorf("bench: %d CPUs: %w", cores, errors.ErrUnsupported)
+		return nil, fmt.Errorf("bench: %d CPUs: %w", row.Cores, errors.ErrUnsupported)
 	}
-	p, err := startPair(s.ctx, cpus)
+	p, err := startPair(s.ctx, cpus, row.Env)
 	if err != nil {
 		return nil, err
 	}
 	if s.pairs == nil {
-		s.pairs = map[int]*pair{}
+		s.pairs = map[string]*pair{}
 	}
-	s.pairs[cores] = p
+	s.pairs[key] = p
 	return p, nil
 }
 
 func (s *session) end() {
-	for cores, p := range s.pairs {
+	for key, p := range s.pairs {
 		p.end()
-		delete(s.pairs, cores)
+		delete(s.pairs, key)
 	}
 }
