@@ -95,17 +95,33 @@ func keepOps() []sweep.Op {
 			Recover: mailGone,
 			After:   tidyMailbox,
 		},
+		{
+			// Removed in one step: half a mailbox is revived by nobody.
+			Name:  "keep/remove",
+			World: largeMailbox,
+			Victim: warm(func(v *sweep.VictimEnv) (func() error, error) {
+				return func() error { return shm.Remove(name) }, nil
+			}),
+			Others:  openUnlessBusy,
+			Recover: mailGone,
+			After:   tidyMailbox,
+		},
 	}
 }
 
 // mailbox is a Space without members, and an object in it that only its name holds.
-func mailbox(w *sweep.World) error {
+func mailbox(w *sweep.World) error { return mailboxWith(w, 4096) }
+
+// largeMailbox has its object in a segment that it grew.
+func largeMailbox(w *sweep.World) error { return mailboxWith(w, 3<<20) }
+
+func mailboxWith(w *sweep.World, data int64) error {
 	quiet()
 	sp, err := shm.OpenSpace(name, shm.Keep())
 	if err != nil {
 		return err
 	}
-	o, err := sp.NewObject(spec(4096))
+	o, err := sp.NewObject(spec(data))
 	if err != nil {
 		return err
 	}

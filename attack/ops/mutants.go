@@ -101,6 +101,13 @@ func mutants() []sweep.Mutant {
 			Only: "^tracker/start$",
 		},
 		{
+			Name: "remove: half a mailbox can be revived",
+			File: "shm/clean.go",
+			Old:  `		if err := doom(f); err != nil {`,
+			New:  `		if err := error(nil); err != nil {`,
+			Only: "^keep/remove$",
+		},
+		{
 			Name: "settle: the slot is clean before the rest",
 			File: "shm/settle.go",
 			Old: `	if err := s.settleAll(m, died); err != nil {

@@ -113,6 +113,40 @@ func spaceOps() []sweep.Op {
 			After:   tidy,
 		},
 		{
+			// By who is no member.
+			Name:  "space/unlink-from-outside",
+			World: inhabited,
+			Victim: warm(func(*sweep.VictimEnv) (func() error, error) {
+				return func() error {
+					err := shm.Unlink(name)
+					if errors.Is(err, fs.ErrNotExist) {
+						return nil // others were faster, while it stood still
+					}
+					return err
+				}, nil
+			}),
+			Others:  unlinkToo,
+			Recover: afterUnlink,
+			After:   tidy,
+		},
+		{
+			Name:    "space/remove-leaked",
+			World:   leaked,
+			Helpers: helpers,
+			Victim: warm(func(*sweep.VictimEnv) (func() error, error) {
+				return func() error {
+					err := shm.Remove(name)
+					if errors.Is(err, fs.ErrNotExist) {
+						return nil // others were faster, while it stood still
+					}
+					return err
+				}, nil
+			}),
+			Others:  openUnlessBusy,
+			Recover: openClean,
+			After:   tidy,
+		},
+		{
 			Name:  "space/leave",
 			World: inhabited,
 			Victim: withObject(func(v *sweep.VictimEnv, sp *shm.Space, o *shm.Object) (func() error, error) {

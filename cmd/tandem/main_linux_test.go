@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	roles.Run(map[string]roles.Role{"member": member, "tandem": tandem})
+	roles.Run(map[string]roles.Role{"member": member, "tandem": tandem, "called": called})
 	shmtest.Main(m)
 }
 
