@@ -1,11 +1,14 @@
 # Tandem. `make help` lists what there is.
 #
-# ONLY=regexp selects benchmarks, operations, models or scenarios by name; FORMAT=text|json|gobench for bench.
+# ONLY=regexp selects benchmarks, operations, storms, models or scenarios by name; FORMAT=text|json|gobench for bench;
+# FOR=duration or KILLS=count say how long a storm lasts.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ONLY        ?=
 FORMAT      ?= text
+FOR         ?= 0
+KILLS       ?= 0
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -15,7 +18,7 @@ SYMBOLS     := -ldflags='-s=false -w=false'
 
 export ONLY FORMAT
 
-.PHONY: help bench test check format vet lint vuln nocgo race modules cross kill model scenarios install
+.PHONY: help bench bench-full test check format vet lint vuln nocgo race modules cross kill kill-full storm storms model scenarios install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,10 +26,16 @@ help: ## this list
 bench: ## throughput and latency on this machine, beside what you have today (ONLY=, FORMAT=text|json|gobench)
 	@cd bench && $(GO) run .
 
+bench-full: ## the same with more and longer repetitions, on 1, 2, 4 ... all processors (ONLY=, FORMAT=)
+	@cpus=$$(for r in $$(awk '/^Cpus_allowed_list/ { gsub(",", " ", $$2); print $$2 }' /proc/self/status); do seq $${r%-*} $${r#*-}; done); \
+	for ((n = 1, all = $$(wc -w <<<"$$cpus"); ; n = 2 * n < all ? 2 * n : all)); do \
+		(cd bench && taskset -c $$(head -n $$n <<<"$$cpus" | paste -sd,) $(GO) run . -reps 27 -rounds 9 -time 120ms); \
+		((n < all)) || break; done
+
 test: ## the tests
 	$(GO) test ./...
 
-check: format vet lint vuln nocgo race modules cross scenarios ## what CI runs
+check: format vet lint vuln nocgo race modules cross storms scenarios ## what CI runs
 
 format:
 	@for m in $(MODULES); do test -z "$$(gofmt -l $$m | tee /dev/stderr)"; done
@@ -61,6 +70,17 @@ cross:
 kill: ## kill a process at every point of every operation, and look at what is left (ONLY=operation)
 	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -only '$(ONLY)'
 	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -mutants -mode kill,stop,resume -only '$(ONLY)'
+
+kill-full: ## the same with every pair of points and every way to strike, nothing sampled: hours (ONLY=operation)
+	@cd attack && $(GO) run $(SYMBOLS) ./cmd/sweep -only '$(ONLY)' -mode kill,stop,resume -pairs 1000000000
+
+storm: ## kill processes of living trees at random (ONLY=scenario, FOR=30s each or KILLS=count)
+	@cd attack && $(GO) run ./cmd/storm -only '$(ONLY)' -for '$(FOR)' -kills '$(KILLS)'
+	@cd attack && $(GO) run ./cmd/storm -mutants -only '$(ONLY)'
+
+# Short ones of every kind.
+storms:
+	@cd attack && $(GO) run ./cmd/storm -for 10s
 
 model: ## explore the protocols exhaustively, with crashes and stops, and their mutants (ONLY=model)
 	@cd attack && $(GO) run ./cmd/model -only '$(ONLY)'

@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"github.com/tandem-ipc/tandem/attack/internal/mutant"
 )
 
 // self is this binary, also when its file has been replaced meanwhile.
@@ -21,9 +23,9 @@ const self = "/proc/self/exe"
 
 // Exit status of Main.
 const (
-	exitClean     = 0
-	exitViolation = 1
-	exitBroken    = 2
+	exitClean     = mutant.Clean
+	exitViolation = mutant.Violation
+	exitBroken    = mutant.Broken
 )
 
 // Main is the whole command: it runs a role if this process is one, and else what the command line says. It does not

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/tandem-ipc/tandem/attack/internal/mutant"
 )
 
 // Violation is what the sweep is looking for.
@@ -21,7 +23,7 @@ type Violation struct {
 func (v Violation) write(w io.Writer) {
 	fmt.Fprintf(w, "\nVIOLATION %s, %s at %s\n", v.Op, v.Mode, v.Point)
 	fmt.Fprintf(w, "  point:   %s\n", v.Detail)
-	fmt.Fprintf(w, "  verdict: %s\n", strings.ReplaceAll(v.Verdict, "\n", "\n    "))
+	fmt.Fprintf(w, mutant.VerdictPrefix+"%s\n", strings.ReplaceAll(v.Verdict, "\n", "\n    "))
 	fmt.Fprintf(w, "  repeat:  %s\n", v.Repeat)
 }
 

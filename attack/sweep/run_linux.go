@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-ipc/tandem/attack/internal/scratch"
 	"github.com/tandem-ipc/tandem/attack/trace"
 )
 
@@ -17,7 +18,7 @@ func Run(ctx context.Context, s *Suite, o Options) (*Report, error) {
 	}
 	o = o.withDefaults(len(usableCPUs()))
 	r := &runner{s: s, o: o}
-	removeStaleTrialDirs(s.dir())
+	scratch.RemoveStale(s.dir(), trialDirPrefix)
 	left, err := watchProcesses()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package sweep
 import (
 	"fmt"
 	"time"
+
+	"github.com/tandem-ipc/tandem/attack/internal/mutant"
 )
 
 // Op is an operation under attack. World and Victim and Recover are required.
@@ -50,13 +52,7 @@ type Pair struct {
 }
 
 // Mutant is a change that a sweep must catch.
-type Mutant struct {
-	Name     string
-	File     string // relative to the main module's root
-	Old, New string // Old must occur exactly once
-	Only     string // regexp of the operations and pairs to run
-	Expect   string // regexp that a verdict must match; empty: any violation
-}
+type Mutant = mutant.Mutant
 
 // Suite is everything that a command can run.
 type Suite struct {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-ipc/tandem/attack/internal/scratch"
 	"github.com/tandem-ipc/tandem/attack/trace"
 )
 
@@ -137,7 +138,7 @@ func (t *trial) brief(role string) brief {
 
 func (t *trial) build() (err error) {
 	if t.dir = t.l.s.dir(); t.l.s.DirVariable != "" {
-		if t.dir, err = newTrialDir(t.dir); err != nil {
+		if t.dir, err = scratch.New(t.dir, trialDirPrefix); err != nil {
 			return broken{err}
 		}
 	}
