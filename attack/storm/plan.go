@@ -46,23 +46,22 @@ func planOf(seed uint64, round int) plan {
 
 // fate is what the controller does to a process after it has begun its work.
 type fate struct {
-	spared bool // until the end of its tree
-	life   time.Duration
-	stop   time.Duration // then it is stopped for so long; 0: not
-	goOn   time.Duration // then it continues for so long; 0: it is killed while it is stopped
+	life time.Duration
+	stop time.Duration // then it is stopped for so long; 0: not
+	goOn time.Duration // then it continues for so long; 0: it is killed while it is stopped
 }
 
 func fateOf(seed uint64, round int, id string) fate {
 	r := choices(seed, round, id)
 	up := func(to time.Duration) time.Duration { return 1 + time.Duration(r.Int64N(int64(to))) }
 	var f fate
-	switch k := r.IntN(10); {
-	case k < 6:
+	switch k := r.IntN(20); {
+	case k < 12:
 		f.life = up(4 * time.Millisecond)
-	case k < 9:
+	case k < 19:
 		f.life = up(40 * time.Millisecond)
 	default:
-		f.spared = true
+		f.life = up(400 * time.Millisecond)
 	}
 	if strings.HasPrefix(id, "b#") && !strings.Contains(id, ".") {
 		f.life *= 5 // it has a tree of its own to start

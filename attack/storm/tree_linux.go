@@ -2,7 +2,6 @@ package storm
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,9 +144,6 @@ func (t *tree) begun(id string, pid int) {
 		return
 	}
 	f := fateOf(t.c.s.Seed, t.round, id)
-	if f.spared {
-		return
-	}
 	t.after(f.life, m, func() {
 		if f.stop == 0 {
 			t.kill(m)
@@ -433,29 +430,32 @@ func (t *tree) judge(exit error) {
 	if err := t.conserved(); err != nil {
 		t.fault("%v", err)
 	}
-	if text := t.stderr(0); t.sound() && (strings.Contains(text, "panic") || strings.Contains(text, "fatal error") || strings.Contains(text, "SIG")) {
-		t.fault("a process crashed")
+	if text := t.stderr(1); t.sound() && crash.MatchString(text) {
+		t.fault("a process crashed: %s", text)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, f := range t.faults {
 		if i == 0 && !strings.HasPrefix(f, "hangs") {
-			f += "\n" + t.stderr(40)
+			f += "\n" + t.stderr(60)
 		}
 		t.c.s.Violation(t.round, f)
 	}
 	t.c.ended[t.plan.ending].Add(1)
 }
 
-// stderr is what the tree has printed, the last lines of it; 0: all.
-func (t *tree) stderr(lines int) string {
+// stderr is what the tree has printed, cut to some lines: from the first crash on, or else the last ones.
+func (t *tree) stderr(most int) string {
 	b, _ := os.ReadFile(filepath.Join(t.dir, "stderr"))
-	b = bytes.TrimSpace(b)
-	if all := bytes.Split(b, []byte{'\n'}); lines > 0 && len(all) > lines {
-		b = bytes.Join(all[len(all)-lines:], []byte{'\n'})
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if first := slices.IndexFunc(all, crash.MatchString); first >= 0 {
+		all = all[first:min(first+most, len(all))]
 	}
-	return string(b)
+	return strings.Join(all[max(len(all)-most, 0):], "\n")
 }
+
+// crash begins what Go's runtime prints when it gives up.
+var crash = regexp.MustCompile(`^(panic|fatal error|unexpected fault|SIG[A-Z]+:|runtime: )`)
 
 // conserved balances the books of all channels.
 func (t *tree) conserved() error {
