@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -173,13 +174,14 @@ func prepare(b boot) (call, error) {
 	return run, nil
 }
 
-// watchParent returns a channel that is closed when the parent is gone.
+// watchParent returns a channel that is closed when the parent is gone. It opens the lifeline anew: what was inherited is one
+// open file with the parent and all its children, whose starting, theirs too, changes whether reading it blocks.
 func watchParent() (<-chan struct{}, error) {
-	syscall.CloseOnExec(lifeline)
-	if err := syscall.SetNonblock(lifeline, true); err != nil {
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(lifeline))
+	if err != nil {
 		return nil, fmt.Errorf("the parent's lifeline: %w", err)
 	}
-	f := os.NewFile(lifeline, "lifeline")
+	syscall.Close(lifeline)
 	gone := make(chan struct{})
 	go func() {
 		var b [1]byte
