@@ -29,14 +29,16 @@ type controller struct {
 	journals string
 	over     chan struct{} // closed when the storm has lasted
 
+	sweeping sync.RWMutex // held while trackers shall clean up, locked while we do
+
 	mu      sync.Mutex
 	trees   map[*tree]bool
 	removed map[string]bool // by a cleaner of ours
 	rounds  int
 
-	received, committed, checks atomic.Int64
-	ended                       [headless + 1]atomic.Int64
-	slowest                     atomic.Int64 // removal of a killed tree's files, ns
+	received, committed, checks, trackers atomic.Int64
+	ended                                 [headless + 1]atomic.Int64
+	slowest                               map[bool]*peak // until a killed tree's files were gone, by whether its tracker was killed, too
 }
 
 // trees is the scenario of whole trees of processes.
@@ -73,7 +75,8 @@ func trees(ctx context.Context, s *Storm) error {
 	s.Fact("%d trees (%d drained, %d killed at one blow, %d one by one, %d beheaded)", c.rounds, c.ended[drained].Load(),
 		c.ended[at1blow].Load(), c.ended[onebyone].Load(), c.ended[headless].Load())
 	s.Fact("%d messages committed, %d received", c.committed.Load(), c.received.Load())
-	s.Fact("a killed tree's files gone after %v at most, %d looks at the living", time.Duration(c.slowest.Load()).Round(time.Millisecond), c.checks.Load())
+	s.Fact("%d trackers killed; a killed tree's files gone after %v at most, without its tracker after %v; %d looks at the living",
+		c.trackers.Load(), c.slowest[false], c.slowest[true], c.checks.Load())
 	return nil
 }
 
@@ -98,7 +101,8 @@ func newController(s *Storm) (*controller, error) {
 	if err := os.Setenv(shm.EnvDir, dir); err != nil {
 		return nil, err
 	}
-	return &controller{s: s, dir: dir, journals: journals, over: make(chan struct{}), trees: map[*tree]bool{}, removed: map[string]bool{}}, nil
+	return &controller{s: s, dir: dir, journals: journals, over: make(chan struct{}), trees: map[*tree]bool{}, removed: map[string]bool{},
+		slowest: map[bool]*peak{false: {}, true: {}}}, nil
 }
 
 func (c *controller) close() {
@@ -119,14 +123,7 @@ func (c *controller) clock(ctx context.Context) {
 
 // lane makes one tree after the other.
 func (c *controller) lane(ctx context.Context) error {
-	for {
-		select {
-		case <-c.over:
-			return nil
-		case <-ctx.Done():
-			return nil
-		default:
-		}
+	for ctx.Err() == nil && !c.s.Enough() {
 		c.mu.Lock()
 		c.rounds++
 		round := c.rounds
@@ -142,9 +139,10 @@ func (c *controller) lane(ctx context.Context) error {
 			return err
 		}
 		if c.s.Round != 0 {
-			return nil
+			break
 		}
 	}
+	return nil
 }
 
 func (c *controller) add(t *tree) {
@@ -230,43 +228,79 @@ func (t *tree) dying() bool {
 	return t.ending
 }
 
-// clean removes what a killed tree has left, as a user would, and nothing else. It must be gone within a second.
+// clean sees that within a second nothing is left of a tree that was killed. Its tracker removes it; if that was killed, too,
+// we do, as any user would, and nothing else.
 func (c *controller) clean(t *tree, killed time.Time) {
+	alone := t.plan.tracker != tracked
+	if alone {
+		c.sweeping.Lock() // or we would do the work of a tracker that fails
+		defer c.sweeping.Unlock()
+		killed = time.Now()
+	} else {
+		c.sweeping.RLock()
+		defer c.sweeping.RUnlock()
+	}
 	for {
-		names, err := shm.Sweep()
-		if err != nil {
-			t.fault("sweep: %v", err)
-			return
+		if alone {
+			names, err := shm.Sweep()
+			if err != nil {
+				t.fault("sweep: %v", err)
+				return
+			}
+			c.mu.Lock()
+			for _, n := range names {
+				c.removed[n] = true
+			}
+			c.mu.Unlock()
 		}
-		c.mu.Lock()
-		for _, n := range names {
-			c.removed[n] = true
-		}
-		c.mu.Unlock()
 		c.living()
 		took := time.Since(killed)
 		left := c.filesOf(t)
 		if len(left) == 0 {
-			c.slowest.Store(max(c.slowest.Load(), int64(took)))
+			c.slowest[alone].raise(took)
 			return
 		}
 		if took > time.Second {
-			t.fault("leaked: %v after the whole tree was killed there is still %v", took.Round(time.Millisecond), left)
+			t.fault("leaked: %v after the whole tree was killed (its tracker too: %v) there is still %v",
+				took.Round(time.Millisecond), alone, left)
 			return
 		}
 		time.Sleep(time.Millisecond) // the last memory of the dead may still be going
 	}
 }
 
+// peak is the largest of some times.
+type peak struct {
+	mu sync.Mutex
+	of time.Duration
+}
+
+func (p *peak) raise(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of = max(p.of, d)
+}
+
+func (p *peak) String() string { return p.of.Round(time.Millisecond).String() }
+
 // nothingLeft sees that at the end of the storm no file and no process is left.
 func (c *controller) nothingLeft() {
+	var alive []int
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		c.bury()
+		if alive, _ = children.List(); len(alive) == 0 {
+			break
+		}
+	}
+	if len(alive) > 0 {
+		c.s.Violation(0, fmt.Sprintf("%v after the last tree there are still the processes %v", patience, alive))
+	}
 	if _, err := shm.Sweep(); err != nil {
 		c.s.Violation(0, fmt.Sprintf("sweep: %v", err))
 	}
 	if left := c.files(); len(left) > 0 {
 		c.s.Violation(0, fmt.Sprintf("leaked: after the last tree there is still %v", left))
 	}
-	c.bury()
 }
 
 // bury takes the dead orphans that have become our children. Roots are waited for by who started them.

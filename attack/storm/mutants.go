@@ -49,5 +49,21 @@ func mutants() []mutant.Mutant {
 			New:  "",
 			Only: "^tree$",
 		},
+		{
+			Name:   "tree: the tracker is not started",
+			File:   "shm/tracker_linux.go",
+			Old:    "		tree.err = startTracker()",
+			New:    "		tree.err = ErrBusy",
+			Only:   "^tree$",
+			Expect: "leaked|no tracker",
+		},
+		{
+			Name:   "tree: the tracker goes without a sweep",
+			File:   "shm/tracker_linux.go",
+			Old:    "		_, _ = sweep(dir, os.Geteuid(), time.Time{})",
+			New:    "		break",
+			Only:   "^tree$",
+			Expect: "leaked",
+		},
 	}
 }

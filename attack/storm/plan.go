@@ -31,15 +31,28 @@ func (e ending) String() string {
 
 // plan is the fate of a tree.
 type plan struct {
-	kills  int // of single processes, before the end
-	ending ending
+	kills   int // of single processes, before the end
+	ending  ending
+	tracker tracking
 }
+
+// tracking is what becomes of a tree's tracker.
+type tracking int
+
+const (
+	tracked   tracking = iota // it is left alone: it has to clean up
+	untracked                 // it is killed just before the tree is
+	neglected                 // it is killed while the tree works
+)
 
 func planOf(seed uint64, round int) plan {
 	r := choices(seed, round, "tree")
 	p := plan{kills: 20 + r.IntN(200)}
-	if r.IntN(2) == 1 {
+	if r.IntN(3) > 0 {
 		p.ending = ending(1 + r.IntN(3))
+	}
+	if r.IntN(2) == 1 {
+		p.tracker = tracking(1 + r.IntN(2))
 	}
 	return p
 }

@@ -18,6 +18,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tandem-ipc/tandem/attack/internal/children"
+	"github.com/tandem-ipc/tandem/shm"
 )
 
 // patience is when something that makes no progress is taken for hanging. It is long, because processes starve on a busy
@@ -34,12 +37,14 @@ type tree struct {
 	stdin io.WriteCloser
 	gone  chan struct{} // closed when no process of it is left
 
-	mu      sync.Mutex
-	procs   map[string]*member // who has begun and not ended, as far as known
-	spaces  []spaceFile
-	kills   int
-	calm    bool // nobody is killed or stopped any more
-	ending  bool // its files may go
+	mu     sync.Mutex
+	procs  map[string]*member // who has begun and not ended, as far as known
+	spaces []spaceFile
+	kills  int
+	calm   bool // nobody is killed or stopped any more
+	ending bool // its files may go
+
+	tracker sync.Once // killed, or never to be killed
 	drained map[string]bool
 	whole   bool
 	news    time.Time // the last line
@@ -81,7 +86,8 @@ func (c *controller) plant(round int) (*tree, error) {
 		return nil, err
 	}
 	t.cmd = exec.Command("/proc/self/exe")
-	t.cmd.Env = append(os.Environ(), roleVariable+"="+string(brief), "GOTRACEBACK=all")
+	// Without sweeps on first use: it shall be known who has removed what.
+	t.cmd.Env = append(os.Environ(), roleVariable+"="+string(brief), "GOTRACEBACK=all", shm.EnvSweep+"=off")
 	t.cmd.Stdout, t.cmd.Stderr = w, stderr
 	// A process group of its own, which its descendants inherit: so all can be killed at one blow, known or not.
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -141,6 +147,9 @@ func (t *tree) begun(id string, pid int) {
 	m := &member{id: id, p: p}
 	t.procs[id] = m
 	if id == "root" {
+		if t.plan.tracker == neglected {
+			time.AfterFunc(time.Duration(choices(t.c.s.Seed, t.round, "tracker").IntN(int(200*time.Millisecond))), t.killTracker)
+		}
 		return
 	}
 	f := fateOf(t.c.s.Seed, t.round, id)
@@ -159,6 +168,23 @@ func (t *tree) begun(id string, pid int) {
 			t.after(f.goOn, m, func() { t.kill(m) })
 		})
 	})
+}
+
+// killTracker kills the tree's tracker, once, and returns when it is gone.
+func (t *tree) killTracker() { t.tracker.Do(t.findAndKillTracker) }
+
+func (t *tree) findAndKillTracker() {
+	name := fmt.Sprintf("tandem-tracker\x00%d\x00", t.cmd.Process.Pid)
+	alive, _ := children.List() // it is nobody's child, so it is ours
+	for _, pid := range alive {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(b) == name {
+			syscall.Kill(pid, syscall.SIGKILL)
+			syscall.Wait4(pid, nil, 0, nil)
+			t.c.trackers.Add(1)
+			return
+		}
+	}
+	t.fault("the tree has no tracker")
 }
 
 // same tells whether a pid belongs to this program.
@@ -364,6 +390,7 @@ func (t *tree) hang(why error) {
 
 // leave asks the root to drain its channels and to leave, and sees that nothing stays behind.
 func (t *tree) leave() {
+	t.tracker.Do(func() {}) // it goes with the tree
 	io.WriteString(t.stdin, "drain\n")
 	select {
 	case <-t.gone:
@@ -381,6 +408,9 @@ func (t *tree) leave() {
 
 // fell kills the whole tree, and sees that within a second nothing of it is left.
 func (t *tree) fell() {
+	if t.plan.tracker != tracked {
+		t.killTracker()
+	}
 	group := func() { syscall.Kill(-t.cmd.Process.Pid, syscall.SIGKILL) }
 	t.mu.Lock()
 	for _, m := range t.procs {
