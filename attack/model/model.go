@@ -48,7 +48,7 @@ func (c Case) Name() string {
 // Cases lists all cases, model by model: first the configurations, then the mutants.
 func Cases() []Case {
 	var all []Case
-	for _, f := range []func() []Case{heapCases, setsCases, nameCases, lifeCases, ringCases, waitCases, dirCases, bigCases} {
+	for _, f := range []func() []Case{heapCases, setsCases, nameCases, lifeCases, ringCases, waitCases, bellCases, dirCases, bigCases} {
 		all = append(all, f()...)
 	}
 	return all
