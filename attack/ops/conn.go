@@ -148,8 +148,9 @@ type connKeep struct {
 	tally *shm.Object
 }
 
-// connWorld is a connection with messages under way. World holds both ends and uses neither; a helper has sent, and left.
-func connWorld(sent, size int) func(*sweep.World) error {
+// connWorld is a connection with messages under way. World holds both ends and uses neither; a helper has sent, and left;
+// others may live there.
+func connWorld(sent, size int, others ...string) func(*sweep.World) error {
 	return func(w *sweep.World) error {
 		quiet()
 		sp, err := shm.OpenSpace(name)
@@ -174,6 +175,11 @@ func connWorld(sent, size int) func(*sweep.World) error {
 		h.Kill()
 		if _, err := sp.Settle(); err != nil {
 			return err
+		}
+		for _, name := range others {
+			if _, err := w.Start(name); err != nil {
+				return err
+			}
 		}
 		if err := note(w, sp, n); err != nil {
 			return err
@@ -232,15 +238,7 @@ func tidyConn(w *sweep.World) error {
 // openEnd opens one end.
 func openEnd(env sweep.Env, end int) (*conn, error) {
 	quiet()
-	n, err := read(env)
-	if err != nil {
-		return nil, err
-	}
-	h, err := handle(n, end)
-	if err != nil {
-		return nil, err
-	}
-	return pipe.Open[[]byte](h)
+	return openAwake(env, end)
 }
 
 // openTally opens the notes of the survivors: one byte.

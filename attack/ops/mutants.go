@@ -165,5 +165,13 @@ func mutants() []sweep.Mutant {
 	s.lane.lane.Big[k].Store(uint64(b.Ref))`,
 			Only: "^conn/send-big$",
 		},
+		{
+			Name: "lot: nobody looks for the parked",
+			File: "shm/lot.go",
+			Old:  `			w.Look()
+`,
+			New:  ``,
+			Only: "^conn/send-parked$",
+		},
 	}
 }

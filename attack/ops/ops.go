@@ -30,7 +30,7 @@ func Suite() *sweep.Suite {
 	// A tracker would remove what is to be looked at; operations that it belongs to turn it on.
 	os.Setenv(shm.EnvTracker, "off")
 	s := &sweep.Suite{DirVariable: shm.EnvDir}
-	for _, ops := range [][]sweep.Op{spaceOps(), trackerOps(), keepOps(), heapOps(), ringOps(), connOps()} {
+	for _, ops := range [][]sweep.Op{spaceOps(), trackerOps(), keepOps(), heapOps(), ringOps(), connOps(), parkedOps()} {
 		s.Ops = append(s.Ops, ops...)
 	}
 	for i := range s.Ops {
