@@ -11,6 +11,12 @@
 // condition; the waker changes the condition and then looks at the flag. Between the two each side needs a full fence;
 // package fence moves it to the sleeper where that is cheaper.
 //
+// # Parked
+//
+// A sleep in the kernel costs a thread. Four waiters of a process may have one, for a second each; all others, and who has
+// slept for a second, park in their Lot: as goroutines, with WaitParked in the wait word. The waker rings the doorbell of the
+// process that waits, and one poller of that process, which sleeps for all of them, wakes them. That takes twice as long.
+//
 // # Polling
 //
 // Auto polls as long as the policy says (package policy): with one processor never; with more up to about the cost of a

@@ -46,8 +46,9 @@
 // # Concurrency
 //
 // Everything may be called from any goroutine. Importing the package does nothing: the first use of a Space sweeps
-// leaked files of this user, starts the tracker, one goroutine per Space that sleeps on the deaths of others, and one parked thread
-// per process that the kernel uses to give notice of ours.
+// leaked files of this user, starts the tracker, one goroutine per Space that sleeps for all that wait and on the deaths of
+// others, one parked thread per process that the kernel uses to give notice of ours, and one timer (a descriptor), which
+// wakes an idle process once a second.
 //
 // # Crash behaviour
 //
