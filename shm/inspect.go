@@ -225,7 +225,7 @@ func (v *inspector) root(name string) {
 		r.nonce, _ = nonceOf(rest)
 	}
 	r.describe(e)
-	v.adopt(e, r, inDir(v.dir, name), f.info.id)
+	v.adopt(e, r, f)
 	e.Keep, _ = keeps(f, name) // what cannot be read is not kept
 	state, err := f.state()
 	if state == StateLeaked && e.Keep {
@@ -235,26 +235,26 @@ func (v *inspector) root(name string) {
 	v.roots = append(v.roots, e)
 }
 
-// adopt adds the segments of a root. What its table names must be there, unless it has come, or all has gone, since we listed.
-func (v *inspector) adopt(e *SpaceInfo, r *rootSeen, path string, inode fileID) {
+// adopt adds the segments of a root. What its table names must be there, unless it has come since we listed, or all is going.
+func (v *inspector) adopt(e *SpaceInfo, r *rootSeen, f *source) {
 	id := spaceID{e.UID, r.nonce}
 	published := map[uint64]bool{}
-	for _, f := range v.grown[id] {
-		e.Memory += f.info.memory
-		e.Files = append(e.Files, f.name)
-		if f.err != nil {
-			e.Err = errors.Join(e.Err, f.err)
-		} else if r.segment(int(f.header.Index)) == f.header.Self {
-			published[f.header.Self] = true
+	for _, g := range v.grown[id] {
+		e.Memory += g.info.memory
+		e.Files = append(e.Files, g.name)
+		if g.err != nil {
+			e.Err = errors.Join(e.Err, g.err)
+		} else if r.segment(int(g.header.Index)) == g.header.Self {
+			published[g.header.Self] = true
 			e.Segments++
-			e.Used += f.used
+			e.Used += g.used
 		}
 	}
 	delete(v.grown, id)
 	for i := 1; r.segment(i) != 0; i++ {
 		if w := r.segment(i); !published[w] {
 			file := growthFileOf(e.UID, r.nonce, i, grower(w))
-			if _, here := nameOf(inode, path); !here || !missing(inDir(v.dir, file)) {
+			if _, here := nameOf(f.info.id, inDir(v.dir, f.name)); !here || !missing(inDir(v.dir, file)) || f.doomed() {
 				v.moved = true
 				return
 			}

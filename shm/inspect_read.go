@@ -48,6 +48,12 @@ func (f *source) state() (State, error) {
 	return StateLeaked, nil // nobody, or a cleaner already
 }
 
+// doomed tells whether a cleaner has begun to remove the Space of this root, now.
+func (f *source) doomed() bool {
+	var word [4]byte
+	return f.read(word[:], layout.RootDoomed) == nil && word != [4]byte{}
+}
+
 // readGrowth reads a grown segment of a Space.
 func (f *source) readGrowth(name string, id spaceID) {
 	f.at, f.err = f.state()
