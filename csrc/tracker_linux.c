@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -18,10 +19,13 @@
 __attribute__((constructor(101))) static void wait_for_the_tree(void)
 {
 	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = TD_LOCK_MAPPED, .l_len = 1};
+	const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 	uint64_t over = 0;
 
 	if (!getenv("TANDEM_TRACKS"))
 		return;
+	for (int i = 0; i < 4; i++)
+		signal(ignored[i], SIG_IGN); /* all are blocked, but Go would unblock what is pending */
 	prctl(PR_SET_NAME, "tandem-tracker");
 	while (fcntl(TD_TREE_FILE, F_OFD_SETLKW, &l) == -1 && errno == EINTR)
 		;

@@ -14,8 +14,9 @@ const EnvTracker = "TANDEM_TRACKER"
 var ErrNoTracker = errors.New("no tracker")
 
 // Tracked tells whether a tracker cleans up behind this process tree: nil, or an ErrNoTracker that says why not. It begins
-// with the first use of a Space. Where none can be started, because there is no /proc say, everything else works; what a
-// killed tree leaves is then removed by the next process that uses a Space. In a child it is nil: this is its parents' concern.
+// with the first use of a Space. Where none can be started, everything else works, and what a killed tree leaves is
+// removed by the next process that uses a Space: without /proc, in a library of a program in another language, and in a process
+// that adopts orphans (the first of its PID namespace, a subreaper), for the tracker would be its child. In a child it is nil: this is its parents' concern.
 func Tracked() error {
 	on, err := trackerWanted()
 	switch {

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -60,7 +63,14 @@ func tracking() error {
 }
 
 // startTracker makes the tree file and starts the tracker.
-func startTracker() (err error) {
+func startTracker() error {
+	if err := mainIsOurs(); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(directory())
+	if err != nil {
+		return err
+	}
 	f, err := newTreeFile()
 	if err != nil {
 		return err
@@ -88,7 +98,8 @@ func startTracker() (err error) {
 		return fail(err)
 	}
 	argv := []string{tracker.Name, strconv.Itoa(os.Getpid())}
-	if err := detach.Start("/proc/self/exe", argv, append(os.Environ(), tracker.Env+"=1"), null, second); err != nil {
+	env := append([]string{tracker.Env + "=1", EnvDir + "=" + dir}, os.Environ()...) // the first one counts
+	if err := detach.Start("/proc/self/exe", argv, env, null, second); err != nil {
 		return fail(errors.Join(err, m.Unmap()))
 	}
 	tree.mapped, tree.told = m, view[layout.Tree](m, 0)
@@ -96,6 +107,21 @@ func startTracker() (err error) {
 		return f.Close()
 	}
 	tree.kept = f
+	return nil
+}
+
+// mainIsOurs tells whether this program's start leads to this package before main. As a library of a program in another
+// language it does not: that one's main would run in the tracker.
+func mainIsOurs() error {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return nil
+	}
+	for _, s := range info.Settings {
+		if s.Key == "-buildmode" && strings.HasPrefix(s.Value, "c-") {
+			return fmt.Errorf("built as a library (%s)", s.Value)
+		}
+	}
 	return nil
 }
 
@@ -159,8 +185,13 @@ const lookFor = 500 * time.Millisecond
 
 // cleanUp removes what the tree has left, and what others have.
 func cleanUp() {
+	var told layout.Tree
+	page := os.NewFile(layout.TreeFile, "tree file")
+	if _, err := page.ReadAt(bytesOf(&told), 0); err != nil || told.Over.Load() != 0 {
+		return
+	}
 	dir := directory()
-	awaitPrivate(dir)
+	awaitPrivate(inDir(dir, privateFile(told.Nonce.Load())))
 	for wait := time.Millisecond; wait < lookFor; wait *= 2 {
 		_, _ = sweep(dir, os.Geteuid(), time.Time{})
 		if names, err := list(dir, prefix()); err != nil || len(names) == 0 {
@@ -171,14 +202,10 @@ func cleanUp() {
 }
 
 // awaitPrivate returns when nobody is left in the tree's private Space.
-func awaitPrivate(dir string) {
-	var told layout.Tree
-	if _, err := os.NewFile(layout.TreeFile, "tree file").ReadAt(bytesOf(&told), 0); err != nil || told.Nonce.Load() == 0 {
-		return
-	}
-	f, err := openSegment(inDir(dir, privateFile(told.Nonce.Load())))
+func awaitPrivate(path string) {
+	f, err := openSegment(path)
 	if err != nil {
-		return // it is gone
+		return // it is gone, or never was
 	}
 	defer f.Close() // and the lock: removing is for who holds NAME
 	lockByte(f, writeLock, layout.LockMapped, func(fd uintptr, _ int, l *unix.Flock_t) error {

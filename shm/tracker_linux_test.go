@@ -35,7 +35,11 @@ func init() {
 			p.Must(Inherit(h))
 			sp, err = Private()
 		default:
-			sp, err = OpenSpace(args[0])
+			var opts []Option
+			if len(args) > 1 {
+				opts = append(opts, Keep())
+			}
+			sp, err = OpenSpace(args[0], opts...)
 		}
 		p.Must(err)
 		p.Say("in")
@@ -280,7 +284,8 @@ func TestTheTrackerHasNothingOfItsTree(t *testing.T) {
 	}
 	defer r.Close()
 	unix.FcntlInt(w.Fd(), unix.F_SETFD, 0) // what a careless parent leaks
-	p := startTree(t, treeDir(t), "private")
+	dir := treeDir(t)
+	p := startTree(t, dir, "private")
 	w.Close()
 	pid := trackerOf(t, p)
 	in := func(name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
@@ -324,6 +329,7 @@ func TestTheTrackerHasNothingOfItsTree(t *testing.T) {
 	if n, err := r.Read(make([]byte, 1)); n != 0 {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
+	eventually(t, "signals have not ended it", func() bool { return isEmpty(dir) })
 }
 
 func TestTheTrackerIsNobodysChild(t *testing.T) {
@@ -342,6 +348,16 @@ func TestTheTrackerCanBeTurnedOff(t *testing.T) {
 	t.Setenv(EnvTracker, "perhaps")
 	if _, err := OpenSpace("wrong"); !errors.Is(err, fs.ErrInvalid) || !strings.Contains(err.Error(), `TANDEM_TRACKER is "perhaps", it must be on or off`) {
 		t.Fatal(err)
+	}
+}
+
+func TestTheTrackerLeavesMailboxesAlone(t *testing.T) {
+	dir := treeDir(t)
+	p := startTree(t, dir, "mailbox", "keep")
+	p.Kill()
+	awaitNoTracker(t, p)
+	if n, _ := list(dir, prefix()); len(n) != 1 {
+		t.Fatalf("files: %v", n)
 	}
 }
 

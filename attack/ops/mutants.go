@@ -96,8 +96,8 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "tracker: it shares the tree file's description, and so its lock",
 			File: "shm/tracker_linux.go",
-			Old:  `	if err := detach.Start("/proc/self/exe", argv, append(os.Environ(), tracker.Env+"=1"), null, second); err != nil {`,
-			New:  `	if err := detach.Start("/proc/self/exe", argv, append(os.Environ(), tracker.Env+"=1"), null, f); err != nil {`,
+			Old:  `detach.Start("/proc/self/exe", argv, env, null, second)`,
+			New:  `detach.Start("/proc/self/exe", argv, env, null, f)`,
 			Only: "^tracker/start$",
 		},
 		{

@@ -16,17 +16,20 @@ import (
 // request is read by start's processes, which share this process's memory until they execute a program or end; the offsets
 // are in the assembly.
 type request struct {
-	path *byte
-	argv **byte
-	envv **byte
-	root *byte
-	null uintptr // descriptor for 0, 1 and 2
-	file uintptr // descriptor for 3
-	top  uintptr // no descriptor is larger; for kernels that cannot close a range (before 5.9)
-	err  uintptr // why the program was not executed; written by those processes
+	path  *byte
+	argv  **byte
+	envv  **byte
+	root  *byte
+	null  uintptr // descriptor for 0, 1 and 2
+	file  uintptr // descriptor for 3
+	close uintptr // number of the system call that closes a range of descriptors
+	top   uintptr // no descriptor is larger; for kernels without that call
+	err   uintptr // why the program was not executed; written by those processes
+	all   uint64  // signals
+	mask  uint64  // of this thread before
 }
 
-// start clones a process that clones another one and ends; that executes the program. Both clones share our memory and we
+// start blocks all signals, for a handler in one of its processes would run Go code there, and clones a process that clones another one and ends; that executes the program. Both clones share our memory and we
 // stand still until the last one has left it (as vfork), so neither needs a stack or a copy of page tables. The first has
 // no exit signal: it is seen only by who waits for it with __WCLONE. It returns the first one's pid, or a negative error.
 //
@@ -38,9 +41,15 @@ const (
 	nowhere = 1<<31 - 1 // no descriptor
 )
 
-// Start executes path. null becomes descriptors 0 to 2 of the new process, and file 3.
+var closeRange uintptr = unix.SYS_CLOSE_RANGE // since Linux 5.9
+
+// Start executes path. null becomes descriptors 0 to 2 of the new process, and file 3. Where orphans become this process's
+// children, it is the first of its PID namespace or a subreaper, there is no such thing as nobody's child: ErrAdopts.
 func Start(path string, argv, env []string, null, file *os.File) error {
-	r := &request{}
+	if adopts() {
+		return ErrAdopts
+	}
+	r := &request{all: 1<<64 - 1}
 	var err error
 	if r.path, err = syscall.BytePtrFromString(path); err != nil {
 		return err
@@ -66,10 +75,12 @@ func Start(path string, argv, env []string, null, file *os.File) error {
 		defer unix.Close(fd)
 		*d.to = uintptr(fd)
 	}
-	if unix.CloseRange(nowhere, nowhere, 0) != nil {
+	r.close = closeRange
+	if _, _, errno := unix.RawSyscall(closeRange, nowhere, nowhere, 0); errno != 0 {
 		r.top = highest()
 	}
-	pid := masked(r)
+	pid := start(r)
+	runtime.KeepAlive(r)
 	if pid < 0 {
 		return fmt.Errorf("clone: %w", unix.Errno(-pid))
 	}
@@ -85,19 +96,10 @@ func Start(path string, argv, env []string, null, file *os.File) error {
 	return nil
 }
 
-// masked calls start with all signals blocked: a handler in one of its processes would run Go code there.
-func masked(r *request) int {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var all, before unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	unix.PthreadSigmask(unix.SIG_SETMASK, &all, &before) // fails for bad arguments only
-	pid := start(r)
-	unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)
-	runtime.KeepAlive(r)
-	return pid
+func adopts() bool {
+	var subreaper int32
+	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0)
+	return os.Getpid() == 1 || err == nil && subreaper != 0
 }
 
 // highest is the largest descriptor that is open.
@@ -117,4 +119,4 @@ func highest() uintptr {
 	return uintptr(top)
 }
 
-var _ = [1]struct{}{}[unsafe.Offsetof(request{}.err)-56] // as the assembly has it
+var _ = [1]struct{}{}[unsafe.Offsetof(request{}.err)-64] // as the assembly has it

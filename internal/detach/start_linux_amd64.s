@@ -1,25 +1,37 @@
 #include "textflag.h"
 
+#define SYS_sigprocmask 14
 #define SYS_clone       56
 #define SYS_execve      59
 #define SYS_chdir       80
-#define SYS_close       3
+#define SYS_close_one   3
 #define SYS_setsid      112
 #define SYS_exit_group  231
 #define SYS_dup3        292
-#define SYS_close_range 436
 
 #define CLONE_VM_VFORK 0x4100
 
 // Fields of request.
-#define path 0
-#define argv 8
-#define envv 16
-#define root 24
-#define null 32
-#define file 40
-#define top  48
-#define err  56
+#define path  0
+#define argv  8
+#define envv  16
+#define root  24
+#define null  32
+#define file  40
+#define close 48
+#define top   56
+#define err   64
+#define all   72
+#define mask  80
+
+#define SIG_SETMASK 2
+
+#define SETMASK(new) \
+	MOVL $SIG_SETMASK, DI         \
+	LEAQ new(R12), SI             \
+	MOVL $8, R10                  \
+	MOVL $SYS_sigprocmask, AX  \
+	SYSCALL
 
 // No instruction below writes to the stack, which all three processes share.
 #define CLONE \
@@ -41,10 +53,15 @@
 // func start(r *request) int
 TEXT ·start(SB), NOSPLIT, $0-16
 	MOVQ  r+0(FP), R12
+	LEAQ  mask(R12), DX
+	SETMASK(all)
 	CLONE
 	TESTQ AX, AX
 	JEQ   first
-	MOVQ  AX, ret+8(FP)
+	MOVQ  AX, R13
+	XORL  DX, DX
+	SETMASK(mask)
+	MOVQ  R13, ret+8(FP)
 	RET
 
 first:
@@ -66,7 +83,7 @@ second:
 	MOVL $4, DI
 	MOVL $0xffffffff, SI
 	XORL DX, DX
-	MOVL $SYS_close_range, AX
+	MOVQ close(R12), AX
 	SYSCALL
 	TESTQ AX, AX
 	JEQ  closed
@@ -76,7 +93,7 @@ next:
 	CMPQ R13, top(R12)
 	JGT  closed
 	MOVQ R13, DI
-	MOVL $SYS_close, AX
+	MOVL $SYS_close_one, AX
 	SYSCALL
 	INCQ R13
 	JMP  next

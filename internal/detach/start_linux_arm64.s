@@ -1,25 +1,37 @@
 #include "textflag.h"
 
+#define SYS_sigprocmask 135
 #define SYS_clone       220
 #define SYS_execve      221
 #define SYS_chdir       49
-#define SYS_close       57
+#define SYS_close_one   57
 #define SYS_setsid      157
 #define SYS_exit_group  94
 #define SYS_dup3        24
-#define SYS_close_range 436
 
 #define CLONE_VM_VFORK 0x4100
 
 // Fields of request.
-#define path 0
-#define argv 8
-#define envv 16
-#define root 24
-#define null 32
-#define file 40
-#define top  48
-#define err  56
+#define path  0
+#define argv  8
+#define envv  16
+#define root  24
+#define null  32
+#define file  40
+#define close 48
+#define top   56
+#define err   64
+#define all   72
+#define mask  80
+
+#define SIG_SETMASK 2
+
+#define SETMASK(new) \
+	MOVD $SIG_SETMASK, R0         \
+	ADD  $new, R19, R1            \
+	MOVD $8, R3                   \
+	MOVD $SYS_sigprocmask, R8  \
+	SVC
 
 // No instruction below writes to the stack, which all three processes share.
 #define CLONE \
@@ -41,9 +53,14 @@
 // func start(r *request) int
 TEXT ·start(SB), NOSPLIT, $0-16
 	MOVD r+0(FP), R19
+	ADD  $mask, R19, R2
+	SETMASK(all)
 	CLONE
 	CBZ  R0, first
-	MOVD R0, ret+8(FP)
+	MOVD R0, R20
+	MOVD $0, R2
+	SETMASK(mask)
+	MOVD R20, ret+8(FP)
 	RET
 
 first:
@@ -64,7 +81,7 @@ second:
 	MOVD $4, R0
 	MOVD $0xffffffff, R1
 	MOVD $0, R2
-	MOVD $SYS_close_range, R8
+	MOVD close(R19), R8
 	SVC
 	CBZ  R0, closed
 	MOVD $4, R20
@@ -74,7 +91,7 @@ next:
 	CMP  R21, R20
 	BGT  closed
 	MOVD R20, R0
-	MOVD $SYS_close, R8
+	MOVD $SYS_close_one, R8
 	SVC
 	ADD  $1, R20
 	B    next

@@ -5,14 +5,21 @@ package tracker
 import (
 	"syscall"
 	"unsafe"
+)
 
-	"github.com/tandem-ipc/tandem/internal/layout"
+// Of the layout, which imports too much.
+const (
+	file   = 3 // layout.TreeFile
+	mapped = 1 // layout.LockMapped
 )
 
 const (
 	ofdSetLockWait = 38 // F_OFD_SETLKW
 	refused        = 70 // EX_SOFTWARE
 )
+
+// sigaction is the kernel's, on amd64 and arm64.
+type sigaction struct{ handler, flags, restorer, mask uint64 }
 
 // Tracking tells whether this process is a tracker. Its tree is dead, then.
 var Tracking = wait()
@@ -21,12 +28,17 @@ func wait() bool {
 	if _, ok := syscall.Getenv(Env); !ok {
 		return false
 	}
+	// Go's handlers for these would end the process. Package os/signal is too far up.
+	ignore := sigaction{handler: 1}
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM} {
+		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&ignore)), 0, unsafe.Sizeof(ignore.mask), 0, 0)
+	}
 	name := [16]byte{}
 	copy(name[:15], Name)
 	syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_NAME, uintptr(unsafe.Pointer(&name)), 0)
 	for {
-		l := syscall.Flock_t{Type: syscall.F_WRLCK, Start: layout.LockMapped, Len: 1}
-		switch err := syscall.FcntlFlock(layout.TreeFile, ofdSetLockWait, &l); err {
+		l := syscall.Flock_t{Type: syscall.F_WRLCK, Start: mapped, Len: 1}
+		switch err := syscall.FcntlFlock(file, ofdSetLockWait, &l); err {
 		case nil:
 			return true
 		case syscall.EINTR:
