@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tandem-ipc/tandem/internal/roles"
 	"github.com/tandem-ipc/tandem/internal/tracker"
@@ -160,4 +161,21 @@ func sweepAway(t *testing.T, files int) {
 	if len(removed) != files {
 		t.Fatalf("removed %v, want %d", removed, files)
 	}
+}
+
+// A tree that is killed while it starts leaves nothing either, nor do children that had not been born yet.
+func TestNothingIsLeftOfATreeThatWasKilledWhileItStarted(t *testing.T) {
+	dir, err := os.MkdirTemp(os.Getenv(shm.EnvDir), "starting")
+	must(t, err)
+	defer os.RemoveAll(dir)
+	for i := range 60 {
+		p := roles.StartAs(t, []string{shm.EnvDir + "=" + dir}, nil, "crew")
+		time.Sleep(time.Duration(i) * 300 * time.Microsecond) // wherever it is then
+		p.Kill()
+	}
+	eventually(t, "the files are gone", func() bool {
+		left, err := os.ReadDir(dir)
+		must(t, err)
+		return len(left) == 0
+	})
 }

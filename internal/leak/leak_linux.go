@@ -172,7 +172,7 @@ func (w *Watch) users() []string {
 			continue // it has ended, or is not ours to look at
 		}
 		for v := range bytes.SplitSeq(b, []byte{0}) {
-			if bytes.Equal(v, variable) {
+			if rest, ok := bytes.CutPrefix(v, variable); ok && (len(rest) == 0 || rest[0] == '/') { // or one inside
 				all = append(all, described(pid))
 			}
 		}
