@@ -262,6 +262,26 @@ func TestAKilledTrackerIsNotMissed(t *testing.T) {
 	}
 }
 
+// It holds nothing while it waits, so what it would do can be done by others; later it finds nothing to do.
+func TestAStoppedTrackerIsInNobodysWay(t *testing.T) {
+	dir := treeDir(t)
+	p := startTree(t, dir, "private")
+	pid := trackerOf(t, p)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p.Ask("grow")
+	p.Kill()
+	removed, err := sweep(dir, os.Geteuid(), time.Time{})
+	if err != nil || len(removed) != 1 || !isEmpty(dir) {
+		t.Fatalf("the sweep removed %v: %v", removed, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	awaitNoTracker(t, p)
+}
+
 func TestExitLetsTheTrackerGo(t *testing.T) {
 	dir := treeDir(t)
 	p := startTree(t, dir, "private")

@@ -168,7 +168,7 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "lot: nobody looks for the parked",
 			File: "shm/lot.go",
-			Old:  `			w.Look()
+			Old: `			w.Look()
 `,
 			New:  ``,
 			Only: "^conn/send-parked$",

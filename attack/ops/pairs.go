@@ -8,6 +8,8 @@ func pairs() []sweep.Pair {
 	return []sweep.Pair{
 		{Name: "pair/settle-killed-settle-killed", A: "space/settle", B: "space/settle", Sequel: true},
 		{Name: "pair/settle-stopped-settle-killed", A: "space/settle", B: "space/settle"},
+		{Name: "pair/sweep-killed-sweep-killed", A: "space/sweep", B: "space/sweep", Sequel: true},
+		{Name: "pair/sweep-stopped-sweep-killed", A: "space/sweep", B: "space/sweep"},
 		{Name: "pair/close-stopped-close-killed", A: "space/close-shared", B: "space/close-shared"},
 		{Name: "pair/alloc-stopped-alloc-killed", A: "heap/alloc-run", B: "heap/alloc-run"},
 		{Name: "pair/grow-stopped-grow-killed", A: "space/grow", B: "space/grow"},
