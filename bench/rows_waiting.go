@@ -29,7 +29,7 @@ func waitingRows(s Slot) []*Row {
 		return idleRows(row)
 	case "recovery":
 		row.Metric, row.A = Latency, recovery
-		row.Note = "a process with so much memory is killed: until Recv on a Conn that it held the other end of returns; until Read of a pipe does"
+		row.Note = "a process with so much memory, 0.3 s old, is killed: until Recv on a Conn that it held the other end of returns; until Read of a pipe does"
 		beside := row
 		beside.Impl = "pipe"
 		return []*Row{&row, &beside}
@@ -320,6 +320,10 @@ func startSender() (*waiting, error) {
 	return w, err
 }
 
+// grownUp is when a process has its threads, and the kernel has the table for them: until then it keeps the memory of the dead
+// for up to 70 ms (docs/decisions/009-young-processes.md).
+const grownUp = 300 * time.Millisecond
+
 // recovery kills processes of the row's size and takes the time until this one knows.
 func recovery(r *Role) error {
 	if err := r.Go(); err != nil {
@@ -328,7 +332,7 @@ func recovery(r *Role) error {
 	var took time.Duration
 	kills := 1
 	if r.Size < 64<<20 {
-		kills = 5
+		kills = 3
 	}
 	for range kills {
 		var v *victim
@@ -347,7 +351,7 @@ func recovery(r *Role) error {
 			failed = v.await()
 			known <- monotonic()
 		}()
-		time.Sleep(5 * time.Millisecond) // it sleeps by now, or it would know earlier
+		time.Sleep(min(5*r.duration, grownUp)) // we sleep by then, too
 		start := monotonic()
 		if err := v.cmd.Process.Kill(); err != nil {
 			return err
