@@ -113,6 +113,7 @@ struct td_root {
 
 #define TD_DIRTY_BITS 65536
 #define TD_HAZARDS 16
+#define TD_HAZARD_ROUSE 0 /* the object that its member wakes the waiters of */
 
 struct td_page {               /* a member's slot page; its member writes it unless said otherwise */
 	uint32_t pid;          /* for people: as the member sees itself */
@@ -145,16 +146,18 @@ struct td_tree {
 
 /*
  * Entry word: state:4 | a:10 | b:20 | seq:30. Entries lie apart from what they describe. seq grows by one whenever a
- * word becomes FREE, and continues for ever. Only CAS.
+ * word becomes FREE or HOLED, and continues for ever. Only CAS.
  */
 #define TD_FREE 0
-#define TD_CLAIM 1   /* a, b = member; first unit of a run that is being claimed, its followers point back to it */
+#define TD_CLAIM 1   /* a, b = member; first unit of a run that is being claimed, its followers point back to it; memory may be missing */
 #define TD_OWNED 2   /* a, b = member; returns to FREE when that member is dead */
 #define TD_SHARED 3  /* an object */
 #define TD_PART 4    /* belongs to the object or lane named by aux */
 #define TD_FREEING 5 /* a, b = member who began to give it back; everyone who meets it helps */
 #define TD_CONT 6    /* a = distance to the first unit of the run */
 #define TD_SLAB 7    /* a = class; for ever */
+#define TD_HOLED 8   /* free like FREE, but its memory may have been given back: it is reserved before use, under CLAIM */
+#define TD_HOLED_DOUBTFUL 1 /* a of a HOLED word: or may not, because who knew was killed */
 #define TD_SEQ_SHIFT 34
 
 struct td_entry {

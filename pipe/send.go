@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/internal/fence"
@@ -144,8 +143,7 @@ const (
 )
 
 // findBlock finds a block for n bytes that the consumer is done with: one that is large enough, else a new one in an unused
-// or too small place. With all places under way it waits for the oldest, and if it sleeps, for half of them: as for room in
-// the ring.
+// or too small place. With all places under way it waits for the oldest.
 func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 	if int64(n) > s.end.obj.Limit() {
 		return 0, &TooLargeError{Size: int64(n), Limit: s.end.obj.Limit()}
@@ -156,12 +154,14 @@ func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 		total += len(s.big[k].mem)
 	}
 	for {
-		fit, spare, busy := -1, -1, make([]uint64, 0, layout.Bigs)
+		fit, spare, oldest := -1, -1, -1
 		for k := range s.big {
 			b := &s.big[k]
 			switch {
 			case b.mem != nil && !s.p.Taken(b.until):
-				busy = append(busy, b.until)
+				if oldest < 0 || b.until < s.big[oldest].until {
+					oldest = k
+				}
 			case total > bigBudget && len(b.mem) > bigSpare*n:
 				total -= len(b.mem)
 				if err := s.freeBlock(k); err != nil {
@@ -184,8 +184,7 @@ func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 		case !wait:
 			return 0, ErrFull
 		}
-		slices.Sort(busy)
-		err := s.p.WaitTaken(ctx, busy[0], busy[(len(busy)-1)/2], s.end)
+		err := s.p.WaitTaken(ctx, s.big[oldest].until, s.end)
 		if err == errEnded {
 			return 0, s.end.ended(ErrPeerClosed)
 		}

@@ -25,7 +25,7 @@ func (sp *Space) Check() error {
 			w := layout.Word(g.entries[i].Word.Load())
 			n := 1
 			switch w.State() {
-			case layout.Free:
+			case layout.Free, layout.Holed:
 			case layout.Cont:
 				report("segment %d unit %d follows nothing: %v", g.index, i, w)
 			case layout.Slab:

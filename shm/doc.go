@@ -31,18 +31,18 @@
 //
 // 1,000 members and 4,096 segments a Space, 63 holders of an object or of one end of it. Half of the file system's size, or
 // of the control group's memory limit if that is less, unless Limit says otherwise. Memory is reserved before it is used: a
-// full file system is ErrNoSpace, never a fault.
+// full file system is ErrNoSpace, never a fault. Memory that has not been used for a second or two goes back to the system;
+// Trim does it at once.
 //
 // # What is for whom
 //
-// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Inspect, Clean, Remove, Unlink
-// and Features are for tools such as the command tandem: they need no Space. Object, Block, Spec, Local and what has to do with them
-// is what the other packages of Tandem are made of: it may change with any version.
+// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Object, Block, Spec, Local and
+// what has to do with them is what the other packages of Tandem are made of: it may change with any version.
 //
 // # Environment
 //
 // TANDEM_SHM_DIR names another directory than /dev/shm, the same for all who meet. TANDEM_SWEEP=off turns off the sweep
-// on first use, TANDEM_TRACKER=off the tracker. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd forces kernel features off.
+// on first use, TANDEM_TRACKER=off the tracker. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd,populate forces kernel features off.
 //
 // # Concurrency
 //

@@ -25,6 +25,7 @@ var probes = map[feature.Feature]func() bool{
 	feature.MapLock:    mappingsHoldLocks,
 	feature.RobustList: noticed,
 	feature.PidFD:      selfHandle,
+	feature.Populate:   canPopulate,
 }
 
 // Features probes for everything that a kernel may lack. It makes a file in the directory for segments and removes it.

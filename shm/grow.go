@@ -87,7 +87,7 @@ func (s *space) newGrowth(heap, least int64) (f *os.File, temporary string, size
 		}
 	}
 	for {
-		err := errors.Join(f.Truncate(layout.GrowthHeap+heap), reserve(f, 0, layout.GrowthTable+layout.Units*layout.SizeEntry),
+		err := errors.Join(f.Truncate(layout.GrowthHeap+heap), reserve(f, 0, growthTables),
 			reserve(f, layout.GrowthHeap, heap))
 		if err == nil {
 			return f, temporary, heap, nil
@@ -160,5 +160,8 @@ func (g *segment) reserved() int64 {
 	if g.index == 0 {
 		return layout.RootLives + int64(len(g.mem)) - g.heap
 	}
-	return int64(len(g.mem))
+	return growthTables + int64(len(g.mem)) - g.heap
 }
+
+// growthTables is what a grown segment has before its heap: header and table of units. The rest of the gap has no memory.
+const growthTables = layout.GrowthTable + layout.Units*layout.SizeEntry

@@ -12,6 +12,11 @@ import (
 //
 //	claim a run:   first FREE -> CLAIM{me};  followers FREE -> CONT, in order;  first CLAIM{me} -> OWNED{me}
 //	give it back:  followers CONT -> FREE, from the end;  first -> FREE
+//	punch it:      claim it as above, but not to the end;  MADV_REMOVE;  give it back as HOLED
+//	claim a HOLED: as a FREE one, and while it is CLAIM{me}, reserve its memory again
+//
+// FREE has memory, HOLED may have none. A CLAIM may, too, so that of a dead member is given back as HOLED, and only its
+// owner touches the memory of the run, or takes it away: killed or stopped anywhere, it is nobody else's.
 //
 // At every instant the followers of a run are exactly the CONT words behind its first unit, without a gap. Whoever gives
 // back the run of a dead member does the same steps, and any number may do them at once: each CAS names the sequence
@@ -29,11 +34,19 @@ type Block struct {
 // IsZero tells whether there is no block at all.
 func (b Block) IsZero() bool { return b.entry == nil }
 
-// claim takes n free units of g for m and returns the first; ok is false where there is no such run.
-func (g *segment) claim(n int, m Member) (first int, ok bool) {
+// A run is what claim takes: units of g from first on. Unless it had one unit with memory, its word says CLAIM.
+type run struct {
+	g        *segment
+	first, n int
+	claimed  layout.Word // of the first unit
+	holes    bool        // its memory may be missing
+}
+
+// claim takes n free units of g for m, with memory unless holed is set; ok is false where there is no such run.
+func (g *segment) claim(n int, m Member, holed bool) (r run, ok bool) {
 	last := g.units - n
 	if last < 0 {
-		return 0, false
+		return r, false
 	}
 	from := 0 // large runs start at the beginning, to leave room for large runs
 	small := n <= g.units/8
@@ -42,58 +55,74 @@ func (g *segment) claim(n int, m Member) (first int, ok bool) {
 	}
 	for _, part := range [2][2]int{{from, last}, {0, from - 1}} {
 		for i := part[0]; i <= part[1]; {
-			k := g.freeFrom(i, n)
+			k := g.freeFrom(i, n, holed)
 			if k < n {
 				i += k + 1
 				continue
 			}
-			if g.take(i, n, m) {
+			if r, ok = g.take(i, n, m, true); ok {
 				if small {
 					g.hint.Store(uint32(i + n))
 				}
-				return i, true
+				return r, true
 			}
 			i++ // somebody was faster
 		}
 	}
-	return 0, false
+	return r, false
 }
 
-// freeFrom counts the free units from i on, up to n.
-func (g *segment) freeFrom(i, n int) int {
+// freeFrom counts the free units from i on, up to n: those with memory, or all.
+func (g *segment) freeFrom(i, n int, holed bool) int {
 	for k := range n {
-		if layout.Word(g.entries[i+k].Word.Load()).State() != layout.Free {
+		if w := layout.Word(g.entries[i+k].Word.Load()); w.State() != layout.Free && !(holed && w.State() == layout.Holed) {
 			return k
 		}
 	}
 	return n
 }
 
-// take claims units i … i+n-1 for m, or none.
-func (g *segment) take(i, n int, m Member) bool {
+// take claims units i … i+n-1 for m, or none. With own set, one unit with memory becomes OWNED at once.
+func (g *segment) take(i, n int, m Member, own bool) (r run, ok bool) {
 	first := &g.entries[i].Word
 	w := layout.Word(first.Load())
-	if w.State() != layout.Free {
-		return false
+	if !w.Unused() {
+		return r, false
 	}
-	owned := w.To(layout.Owned, m)
-	if n == 1 {
-		return first.CompareAndSwap(uint64(w), uint64(owned))
+	r = run{g: g, first: i, n: n, claimed: w.To(layout.Claim, m), holes: w.State() == layout.Holed}
+	if own && n == 1 && !r.holes {
+		r.claimed = w.To(layout.Owned, m)
 	}
-	claimed := w.To(layout.Claim, m)
-	if !first.CompareAndSwap(uint64(w), uint64(claimed)) {
-		return false
+	if !first.CompareAndSwap(uint64(w), uint64(r.claimed)) {
+		return r, false
 	}
 	for k := 1; k < n; k++ {
 		f := layout.Word(g.entries[i+k].Word.Load())
-		if f.State() != layout.Free ||
+		holed := f.State() == layout.Holed
+		if !f.Unused() ||
 			!g.entries[i+k].Word.CompareAndSwap(uint64(f), uint64(layout.MakeWord(layout.Cont, Member(k), f.Seq()))) {
-			g.giveBack(i, claimed)
-			return false
+			r.abandon()
+			return r, false
 		}
+		r.holes = r.holes || holed
 	}
-	// Nobody but the reapers of a dead member changes CLAIM{m}, and m lives.
-	return first.CompareAndSwap(uint64(claimed), uint64(owned))
+	return r, true
+}
+
+// abandon gives back what was claimed. We know what we took: without a hole it is FREE again.
+func (r run) abandon() {
+	var to layout.Word = layout.Free
+	if r.holes {
+		to = layout.Doubtful
+	}
+	r.g.giveBackAs(r.first, r.claimed, to)
+}
+
+// own ends the claim. Nobody but the reapers of a dead member changes CLAIM{m}, and m lives.
+func (r run) own() {
+	if r.claimed.State() == layout.Claim {
+		r.g.entries[r.first].Word.CompareAndSwap(uint64(r.claimed), uint64(r.claimed.To(layout.Owned, r.claimed.Member())))
+	}
 }
 
 // length is the number of units in the run of unit i.
@@ -110,6 +139,14 @@ func (g *segment) length(i int) int {
 
 // giveBack frees the run of unit i, whose first word is w: for its owner, or for a dead one. Many may do it at once.
 func (g *segment) giveBack(i int, w layout.Word) {
+	var to layout.Word = layout.Free
+	if w.State() == layout.Claim {
+		to = layout.Doubtful // its owner died before it had reserved the memory, or when it was taking it away
+	}
+	g.giveBackAs(i, w, to)
+}
+
+func (g *segment) giveBackAs(i int, w, to layout.Word) {
 	first := &g.entries[i].Word
 	for k := g.length(i) - 1; k >= 1; k-- {
 		e := &g.entries[i+k].Word
@@ -120,31 +157,44 @@ func (g *segment) giveBack(i int, w layout.Word) {
 		// Read before the first word was still w, and a follower of i: so it belongs to w's run. A later life of the unit
 		// has another sequence number, and the CAS fails.
 		if f.State() == layout.Cont && f.A() == k {
-			e.CompareAndSwap(uint64(f), uint64(f.Freed()))
+			e.CompareAndSwap(uint64(f), uint64(f.FreedAs(to)))
 		}
 	}
-	first.CompareAndSwap(uint64(w), uint64(w.Freed()))
+	first.CompareAndSwap(uint64(w), uint64(w.FreedAs(to)))
+	if to != layout.Holed && g.index > 0 && !g.freed.Load() {
+		g.freed.Store(true) // there may be something to give back to the system
+	}
 }
 
-// allocRun allocates whole units.
+// allocRun allocates whole units: such as have memory, then any, then new ones.
 func (s *space) allocRun(size int64) (*segment, int, error) {
 	for {
 		count := 0
-		for i := 0; i < layout.Segments; i++ {
-			g, err := s.segment(i)
-			if err != nil {
-				return nil, 0, err
-			}
-			if g == nil {
-				break
-			}
-			count++
-			n := (size + int64(1)<<g.shift - 1) >> g.shift
-			if n > int64(g.units) {
-				continue
-			}
-			if first, ok := g.claim(int(n), s.self); ok {
-				return g, first, nil
+		for _, holed := range []bool{false, true} {
+			for count = 0; count < layout.Segments; count++ {
+				g, err := s.segment(count)
+				if err != nil {
+					return nil, 0, err
+				}
+				if g == nil {
+					break
+				}
+				n := (size + int64(1)<<g.shift - 1) >> g.shift
+				if n > int64(g.units) {
+					continue
+				}
+				r, ok := g.claim(int(n), s.self, holed)
+				if !ok {
+					continue
+				}
+				if r.holes {
+					if err := s.refill(r); err != nil {
+						r.abandon()
+						return nil, 0, fmt.Errorf("%d bytes in %v: %w", size, s, err)
+					}
+				}
+				r.own()
+				return g, r.first, nil
 			}
 		}
 		if err := s.grow(count, size); err != nil {

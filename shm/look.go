@@ -115,6 +115,7 @@ func (p *poller) look(now time.Duration) (next time.Duration) {
 	p.mu.Unlock()
 	if due {
 		p.lookAtOthers()
+		p.giveBackIdle(now)
 	}
 	return min(next, p.lookForParked(now))
 }

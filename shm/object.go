@@ -237,7 +237,7 @@ func (o *Object) leave(how departure) error {
 		}
 	}
 	if leaveSet(o.Set(o.set), o.s.self, o.seq, how, o.same, o.s.bound(o.ref, o.seq, o.set)) {
-		o.s.rouse(o.ref, o.Header, o.Data)
+		err = errors.Join(err, o.s.rouse(o.ref, o.entry, o.seq, o.Header))
 		err = errors.Join(err, o.s.freeIfOver(o.ref, o.entry, o.Header))
 	}
 	return err
@@ -291,8 +291,13 @@ func (s *space) isOver(r Ref, e *layout.Entry, w layout.Word, header []byte) (bo
 
 // finishFree frees the parts of an object whose entry says freeing, then the object. Many may do it at once, and everyone
 // who meets it does, whoever began it: he may be dead, or stopped for good. A part is taken only while the entry still says
-// so, for afterwards the place may belong to another object, with parts of its own.
+// so, for afterwards the place may belong to another object, with parts of its own. Who is about to wake the last waiters
+// touches the parts, and says so in a hazard word before it looks at the entry: we look at those words after it says freeing,
+// and leave the rest to whom we find there; should it be killed, to whoever settles it.
 func (s *space) finishFree(r Ref, e *layout.Entry, size int64, freeing layout.Word) error {
+	if s.guarded(r) {
+		return nil
+	}
 	end := layout.MakeRef(r.Segment(), r.Offset()+size)
 	err := s.blocks(func(f found, w layout.Word) error {
 		if w.State() != layout.Part && w.State() != layout.Freeing || f.header {
@@ -333,7 +338,7 @@ func (s *space) blocks(f func(found, layout.Word) error) error {
 		for i := 0; i < g.units; {
 			w := layout.Word(g.entries[i].Word.Load())
 			switch w.State() {
-			case layout.Free, layout.Cont:
+			case layout.Free, layout.Holed, layout.Cont:
 				i++
 				continue
 			case layout.Slab:
@@ -386,28 +391,52 @@ func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []b
 	})
 }
 
-// rouse wakes everyone who may sleep on an object, because one of its sets is over. data may be nil: then it is found.
-func (s *space) rouse(ref Ref, header, data []byte) {
+// rouse wakes everyone who may sleep on an object, because one of its sets is over. We may hold it no more, and it may be
+// freed at any instant, or have been: a word of ours in our slot page keeps its memory, as finishFree says.
+func (s *space) rouse(ref Ref, e *layout.Entry, seq uint32, header []byte) error {
+	s.rousing.Lock() // there is one such word
+	hazard := &s.page.Hazard[layout.HazardRouse]
+	hazard.Store(uint64(ref))
+	if isShared(e, seq) { // else all sets are over: nobody sleeps any more
+		s.wakeObject(ref, header)
+	}
+	hazard.Store(0)
+	s.rousing.Unlock()
+	// Who has begun to free it meanwhile may have seen our word, and left the rest to us.
+	if w := layout.Word(e.Word.Load()); w.State() == layout.Freeing {
+		return s.finishFree(ref, e, int64(len(header)), w)
+	}
+	return nil
+}
+
+// guarded tells whether a living member keeps the memory of the object at ref.
+func (s *space) guarded(ref Ref) bool {
+	for slot := 1; slot <= layout.Slots; slot++ {
+		if s.slot(slot).State() == layout.SlotLive && s.pageOf(slot).Hazard[layout.HazardRouse].Load() == uint64(ref) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *space) wakeObject(ref Ref, header []byte) {
 	h := view[layout.Object](header, 0)
 	switch h.Kind {
 	case layout.KindConn:
 		if len(header) < layout.SizeConn {
 			return
 		}
-		if data == nil {
-			f, err := s.find(Ref(h.Data))
-			if err != nil {
-				return
-			}
-			data = f.bytes
+		f, err := s.find(Ref(h.Data))
+		if err != nil {
+			return
 		}
 		c := view[layout.Conn](header, 0)
 		for i := range c.Lane {
 			at := c.Lane[i].Ring
-			if at%layout.Line != 0 || at+layout.SizeRing > uint64(len(data)) {
+			if at%layout.Line != 0 || at+layout.SizeRing > uint64(len(f.bytes)) {
 				continue // not in use, or damaged
 			}
-			r := view[layout.Ring](data, int64(at))
+			r := view[layout.Ring](f.bytes, int64(at))
 			futex.RouseAll(&r.RWait, s.lot(ref, header, laneOffset(i)+layout.LaneConsumer))
 			futex.RouseAll(&r.WWait, s.lot(ref, header, laneOffset(i)+layout.LaneProducer))
 		}

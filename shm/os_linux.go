@@ -61,12 +61,35 @@ const (
 	noLock    = int16(unix.F_UNLCK)
 )
 
-// openSegment opens an existing file and nothing else: no link, no device, no FIFO that would block.
-func openSegment(path string) (*os.File, error) { return openFile(path, os.O_RDWR) }
-
-func openFile(path string, how int) (*os.File, error) {
+// lookInto opens a file of a user's for reading only, for who inspects it.
+func lookInto(path string, uid int) (*source, error) {
+	before, err := lstat(path)
+	if err == nil && (!before.regular || before.uid != uint32(uid)) {
+		return nil, fmt.Errorf("%s is no regular file of user %d: %w", path, uid, ErrCorrupt)
+	}
 	fd, err := eintr(func() (int, error) {
-		return unix.Open(path, how|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	info, err := fstat(f)
+	if err == nil && (!info.regular || info.uid != uint32(uid)) {
+		err = fmt.Errorf("%s was replaced: %w", path, ErrCorrupt)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &source{ReaderAt: f, name: filepath.Base(path), info: info, close: func() { f.Close() },
+		held: func(at int64) (int16, error) { return whoLocks(f, at) }}, nil
+}
+
+// openSegment opens an existing file and nothing else: no link, no device, no FIFO that would block.
+func openSegment(path string) (*os.File, error) {
+	fd, err := eintr(func() (int, error) {
+		return unix.Open(path, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
@@ -186,6 +209,40 @@ func reserve(f *os.File, off, n int64) error {
 		return &os.PathError{Op: "reserve memory in", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// populate makes sure that pages of a mapping are backed by memory, as reserve does without a descriptor. ErrUnsupported:
+// this kernel cannot.
+func populate(mem []byte) error {
+	if feature.Populate.Off() {
+		return errors.ErrUnsupported
+	}
+	_, err := eintr(func() (int, error) { return 0, unix.Madvise(mem, unix.MADV_POPULATE_WRITE) })
+	switch err {
+	case nil:
+		return nil
+	case unix.EINVAL:
+		return errors.ErrUnsupported
+	case unix.EFAULT: // what would be a SIGBUS
+		err = unix.ENOSPC
+	}
+	return fmt.Errorf("reserve %d bytes again: %w", len(mem), err)
+}
+
+// canPopulate tries it.
+func canPopulate() bool {
+	m, err := mmap.MapRegion(nil, os.Getpagesize(), mmap.RDWR, mmap.ANON, 0)
+	if err != nil {
+		return false
+	}
+	defer m.Unmap()
+	return populate(m) == nil
+}
+
+// release gives the memory of whole pages back to the file system: they are a hole.
+func release(mem []byte) error {
+	_, err := eintr(func() (int, error) { return 0, unix.Madvise(mem, unix.MADV_REMOVE) })
+	return err
 }
 
 // mapFile maps a whole file. The mapping is not inherited by a forked child, which would keep its parent alive, and not

@@ -33,7 +33,7 @@ func tryLock(*os.File, int16, int64) (bool, error)     { return false, errLinux 
 func tryLockNow(*os.File, int16, int64) (bool, error)  { return false, errLinux }
 func whoLocks(*os.File, int64) (int16, error)          { return noLock, errLinux }
 func openSegment(string) (*os.File, error)             { return nil, errLinux }
-func openFile(string, int) (*os.File, error)           { return nil, errLinux }
+func lookInto(string, int) (*source, error)            { return nil, errLinux }
 func fstat(*os.File) (fileInfo, error)                 { return fileInfo{}, errLinux }
 func lstat(string) (fileInfo, error)                   { return fileInfo{}, errLinux }
 func newFile(string, string) (*os.File, string, error) { return nil, "", errLinux }
@@ -41,6 +41,9 @@ func nameFile(*os.File, string, string) error          { return errLinux }
 func renameNew(string, string) error                   { return errLinux }
 func reopen(*os.File, string) (*os.File, error)        { return nil, errLinux }
 func reserve(*os.File, int64, int64) error             { return errLinux }
+func populate([]byte) error                            { return errLinux }
+func canPopulate() bool                                { return false }
+func release([]byte) error                             { return errLinux }
 func mapFile(*os.File, int64) (mmap.MMap, error)       { return nil, errLinux }
 func spaceIn(string) (total, free int64, err error)    { return 0, 0, errLinux }
 func memoryOfMachine() int64                           { return 0 }

@@ -89,7 +89,7 @@ func (o *Object) Recheck(set int) error {
 	}
 	if o.SetState(set).Phase() == layout.SetOpen && len(o.Holders(set)) == 0 {
 		if leaveSet(o.Set(set), 0, o.seq, left, o.same, o.s.bound(o.ref, o.seq, set)) {
-			o.s.rouse(o.ref, o.Header, o.Data)
+			return o.s.rouse(o.ref, o.entry, o.seq, o.Header)
 		}
 	}
 	return nil

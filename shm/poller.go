@@ -38,7 +38,11 @@ type poller struct {
 	news      []*MemberDied // that the observers have not been told of
 	telling   bool          // somebody is at it
 
-	buriers sync.WaitGroup
+	giver         giver       // of whoever has giving
+	giving        atomic.Bool // somebody looks for idle memory
+	freedByOthers atomic.Bool // a member has gone, which may have freed much
+
+	buriers sync.WaitGroup // whoever works for us beside run
 }
 
 const mostLives = 120 // of the 128 words that the kernel takes
@@ -83,6 +87,7 @@ func (p *poller) run() {
 		p.answer()
 		if d := p.s.root.Deaths.Load(); d != deaths {
 			deaths = d
+			p.freedByOthers.Store(true)
 			seen = p.tell(seen)
 			p.lookSoon()
 			p.lots.lookForAllSoon()

@@ -22,6 +22,8 @@ type segment struct {
 	shift   uint
 	entries []layout.Entry // of the units
 	hint    atomic.Uint32  // where to look for free units next
+	freed   atomic.Bool    // this process has freed units, and not looked for idle ones since
+	whole   atomic.Bool    // the system takes nothing back of it
 	kept    *os.File       // only where locks do not live with the mapping
 }
 

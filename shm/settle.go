@@ -109,7 +109,9 @@ func (s *space) leaveObjects(m Member, how departure) error {
 			changed = changed || now && was == layout.SetOpen
 		}
 		if changed {
-			s.rouse(r, header, nil)
+			if err := s.rouse(r, e, w.Seq(), header); err != nil {
+				return err
+			}
 		}
 		if over { // one of them; the others may just have been ended by somebody who is killed before he frees the object
 			return s.freeIfOver(r, e, header)

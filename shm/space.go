@@ -46,6 +46,7 @@ type space struct {
 	poll *poller
 
 	growing sync.Mutex                                               // one grower per process
+	rousing sync.Mutex                                               // guards our hazard word
 	naming  sync.Mutex                                               // one unlinker per process
 	found   [layout.ClassObject + layout.ObjectClasses]atomic.Uint64 // where a block of each class was found last: ref of the slab
 
@@ -84,9 +85,6 @@ func attachedAnywhere() bool {
 
 // Name is the name of the Space; that of a private one is random.
 func (sp *Space) Name() string { return sp.s.title() }
-
-// Limit is the most memory that the Space may use, in bytes.
-func (sp *Space) Limit() int64 { return sp.s.limit }
 
 // String names the Space and its file.
 func (sp *Space) String() string { return fmt.Sprintf("%v (%s)", sp.s, *sp.s.path.Load()) }

@@ -16,6 +16,7 @@ type Stats struct {
 	Segments int
 	Size     int64 // bytes reserved for segments, without the pages of members
 	Used     int64 // bytes in blocks that are not free; a slab counts by its used blocks
+	Returned int64 // bytes of Size that were given back to the system, at most; they are reserved again before they are used
 	Limit    int64
 	Limited  string // Limit for people, with where it comes from
 	Objects  int
@@ -47,6 +48,11 @@ func (sp *Space) Stats() (Stats, error) {
 	err = s.segments(func(g *segment) error {
 		st.Segments++
 		st.Size += g.reserved()
+		for i := range g.units {
+			if layout.Word(g.entries[i].Word.Load()).State() == layout.Holed {
+				st.Returned += 1 << g.shift
+			}
+		}
 		return nil
 	})
 	if err != nil {

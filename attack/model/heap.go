@@ -7,25 +7,28 @@ import (
 	"github.com/tandem-ipc/tandem/attack/model/check"
 )
 
-// The heap: shm/heap.go take, length, giveBack; shm/object.go handOver, freePart; shm/settle.go freeBlocks.
+// The heap: shm/heap.go take, own, length, giveBack, allocRun; shm/giveback.go refill, punch, giveBackFree; shm/object.go
+// handOver, freePart; shm/settle.go freeBlocks.
 //
-// Units with a word {state, member or distance, seq}. Allocators do some operations each: claim a run of any length at any
-// place, then give it back or hand it over; or free a part that somebody handed over. Helpers settle who was killed, all
-// at once if they like. Sequence numbers never wrap here.
+// Units with a word {state, member or distance, seq}, and memory or none. Allocators do some operations each: claim a run of
+// any length at any place, then give it back or hand it over; free a part that somebody handed over; or give the memory of a
+// free run back to the system. Helpers settle who was killed, all at once if they like. Sequence numbers never wrap here.
 //
-//	take       T1 w = first, FREE?   T2 first FREE -> CLAIM{me} (CAS; n = 1: OWNED{me}, done)
-//	           T3 f = follower, FREE?   T4 follower FREE -> CONT{k} (CAS), for each;   else giveBack(CLAIM{me})
-//	           T5 first CLAIM{me} -> OWNED{me} (CAS)
+//	take       T1 w = first, FREE or HOLED?   T2 first w -> CLAIM{me} (CAS; n = 1 and FREE: OWNED{me}, done)
+//	           T3 f = follower, FREE or HOLED?   T4 follower f -> CONT{k} (CAS), for each;   else giveBack(CLAIM{me})
+//	refill     T5 one was HOLED: reserve the memory of each unit;   there is none: as punch
+//	own        T6 first CLAIM{me} -> OWNED{me} (CAS)
+//	punch      take, always CLAIM;   Q the memory of each unit goes;   giveBack(CLAIM{me}) as HOLED
 //	giveBack   G1 length: how many CONT words point back, one load each
 //	           G2 f = last follower   G3 first == w? else return   G4 f CONT{k} -> FREE (CAS); for each, from the end
-//	           G5 first w -> FREE (CAS)
+//	           G5 first w -> FREE (CAS);   HOLED for FREE, if w is CLAIM: of the dead, or ours and one was HOLED
 //	handOver   H  first OWNED{me} -> PART (CAS)
 //	freePart   P1 w = first, PART?   P2 first PART -> FREEING{me} (CAS), then giveBack(FREEING{me})
 //	settle     S1 slot DEAD?   S2 w = word, for each unit: CLAIM or OWNED of the dead, FREEING of anybody? giveBack(w)
 //	           S3 slot DEAD -> CLEAN (CAS)
 //
 // Checked in every state: a CONT word continues a run without a gap; whoever owns a run, or an object that it was handed
-// to, finds it as it was taken: first word and followers. In the end: everyone has finished; nothing of a dead member is
+// to, finds it as it was taken: first word and followers, and memory in each unit, as there is in each that is FREE. In the end: everyone has finished; nothing of a dead member is
 // left once its slot is CLEAN, and it is CLEAN; whoever runs alone finishes.
 
 type heapWord struct{ st, a, seq uint8 }
@@ -37,6 +40,7 @@ const (
 	hPart
 	hFreeing
 	hCont
+	hHoled
 )
 
 const (
@@ -50,6 +54,8 @@ const (
 	heapFirst
 	heapNext
 	heapCont
+	heapFill
+	heapRemove
 	heapOwn
 	heapHold
 	heapPart
@@ -64,6 +70,7 @@ const (
 	heapStoreOwner // mutant
 	heapFreeFront  // mutant
 	heapFollowFront
+	heapHoledCAS // mutant
 	heapGone
 )
 
@@ -74,10 +81,14 @@ type heapProc struct {
 	v            uint8 // helper: whom, + 1
 	at           uint8 // helper: next unit
 	w, f         heapWord
+	punch        bool  // it takes the run to give its memory back
+	holes        bool  // one of the units was HOLED
+	to           uint8 // giveBack: FREE or HOLED
 }
 
 type heapState struct {
 	unit   [hUnits]heapWord
+	hole   [hUnits]bool  // there is no memory
 	length [hUnits]uint8 // of the run that was taken there, while it is owned or a part: what must be true
 	slot   [hMembers]uint8
 	p      [hMembers + hHelpers]heapProc
@@ -96,11 +107,16 @@ type heapConfig struct {
 	helpers        int
 	kills, stops   uint8
 	noParts        bool
+	punches        bool // memory is given back, and there may be none when it is needed again
 	mutant         string
 }
 
 func (c heapConfig) String() string {
-	return fmt.Sprintf("%d units, %d allocators x %d, %d helpers, %v", c.units, c.members, c.ops, c.helpers, faults{c.kills, c.stops})
+	s := fmt.Sprintf("%d units, %d allocators x %d, %d helpers, %v", c.units, c.members, c.ops, c.helpers, faults{c.kills, c.stops})
+	if c.punches {
+		s += ", punches"
+	}
+	return s
 }
 
 const (
@@ -110,6 +126,13 @@ const (
 	heapNoSeq      = "no sequence numbers"
 	heapOwnerLate  = "a unit is taken first, its owner stored afterwards"
 	heapFirstFirst = "the first unit is given back before its followers"
+
+	heapDeadFree   = "what a dead member was claiming counts as having memory"
+	heapLoseHoles  = "who gives up a claim forgets that there were holes"
+	heapFirstHoles = "holes are looked for in the first unit only"
+	heapOwnEarly   = "a run is owned before its memory is reserved"
+	heapNoClaim    = "memory is taken away first, the unit marked afterwards"
+	heapMarkFirst  = "the unit is marked first, its memory taken away afterwards"
 )
 
 func (c heapConfig) procs() []string {
@@ -130,11 +153,13 @@ func (c heapConfig) finished(s *heapState, p int) bool {
 
 func (w heapWord) freed() heapWord { return heapWord{hFree, 0, w.seq + 1} }
 
-func (c heapConfig) freed(w heapWord) heapWord {
+func (w heapWord) unused() bool { return w.st == hFree || w.st == hHoled }
+
+func (c heapConfig) freed(w heapWord, to uint8) heapWord {
 	if c.mutant == heapNoSeq {
-		return heapWord{seq: w.seq}
+		return heapWord{to, 0, w.seq}
 	}
-	return w.freed()
+	return heapWord{to, 0, w.seq + 1}
 }
 
 func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
@@ -144,18 +169,38 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 	x := *s
 	q := &x.p[p]
 	me := uint8(p)
+	i := int(q.i)
 	to := func(label string, pc uint8) { q.pc = pc; o.Go(label, x) }
 	// giveBack begins giving back the run of unit i whose first word is w.
 	giveBack := func(label string, w heapWord, ret uint8) {
-		q.w, q.ret, q.n, q.k, q.f = w, ret, 1, 0, heapWord{}
+		q.w, q.ret, q.n, q.k, q.f, q.to = w, ret, 1, 0, heapWord{}, hFree
+		if mine := q.v == 0; w.st == hClaim && (!mine && c.mutant != heapDeadFree || mine && q.holes && c.mutant != heapLoseHoles || q.punch) {
+			q.to = hHoled
+		}
+		q.holes, q.punch = false, false
 		to(label, heapLength)
 	}
+	// claimed goes on when all units are ours.
+	claimed := func(label string) {
+		switch {
+		case q.punch:
+			q.k = 0
+			to(label, heapRemove)
+		case q.holes && c.mutant == heapOwnEarly:
+			x.unit[i].st, q.k = hOwned, 0
+			to(label+", CAS CLAIM -> OWNED", heapFill)
+		case q.holes:
+			q.k = 0
+			to(label, heapFill)
+		default:
+			to(label, heapOwn)
+		}
+	}
 	over := func(label string) { // an operation of an allocator
-		q.i, q.n, q.k, q.w, q.f, q.ret = 0, 0, 0, heapWord{}, heapWord{}, 0
+		q.i, q.n, q.k, q.w, q.f, q.ret, q.punch, q.holes = 0, 0, 0, heapWord{}, heapWord{}, 0, false, false
 		q.ops--
 		to(label, heapPick)
 	}
-	i := int(q.i)
 	switch q.pc {
 	case heapPick:
 		if q.ops == 0 {
@@ -164,12 +209,18 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 		none := true
 		for i := range c.units {
 			switch w := s.unit[i]; {
-			case w.st == hFree:
+			case w.unused():
 				none = false
 				for n := 1; n <= c.longest && i+n <= c.units; n++ {
 					x = *s
 					q.i, q.n, q.w = uint8(i), uint8(n), w
 					to("take: w = first", heapFirst)
+					if c.punches {
+						x = *s
+						q.i, q.n, q.w = uint8(i), uint8(n), w
+						q.punch = true
+						to("punch: w = first", heapFirst)
+					}
 				}
 			case w.st == hPart && !c.noParts:
 				none = false
@@ -187,7 +238,17 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 			over("take: first: CAS fails")
 			return
 		}
+		q.holes = q.w.st == hHoled
 		switch {
+		case q.punch && c.mutant == heapNoClaim:
+			q.n = 1
+			to("punch: no claim", heapRemove)
+		case q.punch && c.mutant == heapMarkFirst:
+			x.unit[i], q.n = c.freed(q.w, hHoled), 1
+			to("punch: CAS FREE -> HOLED", heapRemove)
+		case q.n == 1 && (q.punch || q.holes):
+			x.unit[i].st, x.unit[i].a = hClaim, me
+			claimed("take: CAS -> CLAIM")
 		case q.n == 1 && c.mutant == heapOwnerLate:
 			x.unit[i].st, x.unit[i].a = hOwned, 99
 			to("take: CAS FREE -> OWNED{nobody}", heapStoreOwner)
@@ -199,14 +260,15 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 			to("take: CAS FREE -> OWNED", heapNext)
 		default:
 			x.unit[i].st, x.unit[i].a, q.k = hClaim, me, 1
-			to("take: CAS FREE -> CLAIM", heapNext)
+			to("take: CAS -> CLAIM", heapNext)
 		}
 	case heapStoreOwner:
 		x.unit[i].a, x.length[i] = me, 1
 		to("take: store the owner", heapHold)
 	case heapNext:
 		f := s.unit[i+int(q.k)]
-		if f.st != hFree {
+		if !f.unused() {
+			q.punch = false // its memory is there still, unless it was not before
 			giveBack("take: f = follower, taken: giveBack", s.unit[i], heapPick)
 			return
 		}
@@ -215,18 +277,54 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 	case heapCont:
 		j := i + int(q.k)
 		if s.unit[j] != q.f {
+			q.punch = false
 			giveBack("take: CAS of follower fails: giveBack", s.unit[i], heapPick)
 			return
 		}
 		x.unit[j] = heapWord{hCont, q.k, q.f.seq}
+		q.holes = q.holes || q.f.st == hHoled && c.mutant != heapFirstHoles
 		q.f = heapWord{}
 		if q.k++; q.k < q.n {
-			to("take: CAS FREE -> CONT", heapNext)
+			to("take: CAS -> CONT", heapNext)
 		} else if c.mutant == heapOwnedEarly {
-			to("take: CAS FREE -> CONT", heapHold)
+			to("take: CAS -> CONT", heapHold)
 		} else {
-			to("take: CAS FREE -> CONT", heapOwn)
+			claimed("take: CAS -> CONT")
 		}
+	case heapFill:
+		if c.punches && c.mutant != heapOwnEarly {
+			q.k = 0
+			to("refill: there is no memory", heapRemove)
+			x = *s
+		}
+		x.hole[i+int(q.k)] = false
+		switch q.k++; {
+		case q.k < q.n:
+			to("refill: reserve", heapFill)
+		case c.mutant == heapOwnEarly:
+			x.length[i], q.k, q.holes = q.n, 0, false
+			to("refill: reserve", heapHold)
+		default:
+			q.holes = false
+			to("refill: reserve", heapOwn)
+		}
+	case heapRemove:
+		x.hole[i+int(q.k)] = true
+		switch q.k++; {
+		case q.k < q.n:
+			to("punch: MADV_REMOVE", heapRemove)
+		case c.mutant == heapNoClaim:
+			to("punch: MADV_REMOVE", heapHoledCAS)
+		case c.mutant == heapMarkFirst:
+			over("punch: MADV_REMOVE")
+		default:
+			giveBack("punch: MADV_REMOVE, giveBack", s.unit[i], heapPick)
+		}
+	case heapHoledCAS:
+		if s.unit[i] == q.w {
+			x.unit[i] = c.freed(q.w, hHoled)
+		}
+		over("punch: CAS FREE -> HOLED")
 	case heapOwn:
 		if w := s.unit[i]; w.st != hClaim || w.a != me {
 			o.Fail("take: CAS CLAIM -> OWNED fails", "the claim of a live process was changed by another")
@@ -288,8 +386,8 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 		j := i + int(q.k)
 		label := "giveBack: CAS of follower fails"
 		if q.f.st == hCont && q.f.a == q.k && s.unit[j] == q.f {
-			x.unit[j] = c.freed(q.f)
-			label = "giveBack: CAS CONT -> FREE"
+			x.unit[j] = c.freed(q.f, q.to)
+			label = "giveBack: CAS CONT -> " + heapNames[q.to]
 		}
 		q.f = heapWord{}
 		if c.mutant == heapFrontFirst {
@@ -311,8 +409,8 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 	case heapLast:
 		label := "giveBack: CAS of first fails"
 		if s.unit[i] == q.w {
-			x.unit[i] = c.freed(q.w)
-			label = "giveBack: CAS first -> FREE"
+			x.unit[i] = c.freed(q.w, q.to)
+			label = "giveBack: CAS first -> " + heapNames[q.to]
 		} else if q.v == 0 && q.w.st != hFreeing {
 			o.Fail(label, "a block of a live process was freed by another")
 			return
@@ -362,7 +460,7 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 // returns ends a giveBack.
 func (c heapConfig) returns(q *heapProc) {
 	q.pc, q.i, q.n, q.k, q.w, q.f = q.ret, 0, 0, 0, heapWord{}, heapWord{}
-	q.ret = 0
+	q.ret, q.to = 0, 0
 	if q.pc == heapPick {
 		q.ops--
 	}
@@ -409,20 +507,28 @@ func (c heapConfig) check(s *heapState) string {
 		switch w.st {
 		case hCont:
 			h := i - int(w.a)
-			if h < 0 || w.a == 0 || s.unit[h].st == hFree || s.unit[h].st == hCont {
+			if h < 0 || w.a == 0 || s.unit[h].unused() || s.unit[h].st == hCont {
 				return fmt.Sprintf("unit %d continues no run", i)
 			}
 			if w.a > 1 && (s.unit[i-1].st != hCont || s.unit[i-1].a != w.a-1) {
 				return fmt.Sprintf("unit %d continues a run with a gap", i)
 			}
-		case hFree, hFreeing:
+		case hFree, hHoled, hFreeing:
 			if s.length[i] != 0 {
 				return fmt.Sprintf("unit %d is owned and yet %s", i, heapNames[w.st])
+			}
+			if w.st == hFree && s.hole[i] {
+				return fmt.Sprintf("unit %d is FREE and has no memory", i)
 			}
 		}
 		if n := int(s.length[i]); n > 0 {
 			if w.st != hOwned && w.st != hPart {
 				return fmt.Sprintf("the run of unit %d is owned and its word is %s", i, heapNames[w.st])
+			}
+			for k := range n {
+				if s.hole[i+k] {
+					return fmt.Sprintf("unit %d is used and has no memory", i+k)
+				}
 			}
 			for k := 1; i+k < c.units; k++ {
 				f := s.unit[i+k]
@@ -453,7 +559,7 @@ func (c heapConfig) final(s *heapState) string {
 	return ""
 }
 
-var heapNames = [...]string{"FREE", "CLAIM", "OWNED", "PART", "FREEING", "CONT"}
+var heapNames = [...]string{"FREE", "CLAIM", "OWNED", "PART", "FREEING", "CONT", "HOLED"}
 
 func (c heapConfig) show(s *heapState) []string {
 	var all []string
@@ -470,6 +576,9 @@ func (c heapConfig) show(s *heapState) []string {
 			text += "{" + who + "}"
 		case hCont:
 			text += fmt.Sprintf("{%d}", w.a)
+		}
+		if s.hole[i] {
+			text += " (no memory)"
 		}
 		all = append(all, fmt.Sprintf("unit%d %s#%d", i, text, w.seq))
 	}
@@ -506,8 +615,8 @@ func (c heapConfig) canon(s *heapState, set uint32) uint32 {
 }
 
 func (q *heapProc) less(r *heapProc) bool {
-	a := [...]uint8{q.pc, q.ret, q.fate, q.i, q.n, q.k, q.v, q.at, q.w.st, q.w.a, q.w.seq, q.f.st, q.f.a, q.f.seq}
-	b := [...]uint8{r.pc, r.ret, r.fate, r.i, r.n, r.k, r.v, r.at, r.w.st, r.w.a, r.w.seq, r.f.st, r.f.a, r.f.seq}
+	a := [...]uint8{q.pc, q.ret, q.to, q.fate, q.i, q.n, q.k, q.v, q.at, q.w.st, q.w.a, q.w.seq, q.f.st, q.f.a, q.f.seq}
+	b := [...]uint8{r.pc, r.ret, r.to, r.fate, r.i, r.n, r.k, r.v, r.at, r.w.st, r.w.a, r.w.seq, r.f.st, r.f.a, r.f.seq}
 	return bytes.Compare(a[:], b[:]) < 0
 }
 
@@ -539,6 +648,8 @@ func heapCases() []Case {
 		{units: 3, longest: 3, members: 2, ops: 2, helpers: 2, kills: 1, stops: 0},
 		{units: 3, longest: 3, members: 2, ops: 2, helpers: 2, kills: 1, stops: 1},
 		{units: 3, longest: 3, members: 2, ops: 1, helpers: 2, kills: 2, stops: 1},
+		{units: 3, longest: 3, members: 2, ops: 2, helpers: 1, kills: 1, stops: 1, noParts: true, punches: true},
+		{units: 2, longest: 2, members: 2, ops: 2, helpers: 2, kills: 2, stops: 1, punches: true},
 	}
 	var all []Case
 	for _, c := range configs {
@@ -547,6 +658,12 @@ func heapCases() []Case {
 	small := heapConfig{units: 3, longest: 3, members: 2, ops: 2, helpers: 2, kills: 1, stops: 0}
 	for _, m := range []string{heapNoCheck, heapFrontFirst, heapFirstFirst, heapOwnedEarly, heapNoSeq, heapOwnerLate} {
 		c := small
+		c.mutant = m
+		all = append(all, Case{Model: "heap", Config: c.String(), Mutant: m, explore: func() check.Result { return check.Explore(c.model()) }})
+	}
+	punches := heapConfig{units: 2, longest: 2, members: 2, ops: 2, helpers: 1, kills: 1, noParts: true, punches: true}
+	for _, m := range []string{heapDeadFree, heapLoseHoles, heapFirstHoles, heapOwnEarly, heapNoClaim, heapMarkFirst} {
+		c := punches
 		c.mutant = m
 		all = append(all, Case{Model: "heap", Config: c.String(), Mutant: m, explore: func() check.Result { return check.Explore(c.model()) }})
 	}

@@ -68,7 +68,7 @@ type setsSet struct {
 	mustDie  bool // the last one was
 }
 
-const sShared = hCont + 1 // a state of the entry beside those of the heap
+const sShared = hHoled + 1 // a state of the entry beside those of the heap
 
 type setsProc struct {
 	pc, ret  uint8

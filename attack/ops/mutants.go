@@ -69,6 +69,38 @@ func mutants() []sweep.Mutant {
 			Only: "^space/settle$",
 		},
 		{
+			Name: "heap: what the dead were claiming counts as having memory",
+			File: "shm/heap.go",
+			Old:  `		to = layout.Doubtful // its`,
+			New:  `		to = layout.Free // its`,
+			Only: "^heap/(trim|alloc-holed)$",
+		},
+		{
+			Name: "heap: memory is taken away before it is claimed",
+			File: "shm/giveback.go",
+			Old:  `			if r, ok := g.take(i, n, s.self, false); ok {`,
+			New: `			run{g: g, first: i, n: n}.punch()
+			if r, ok := g.take(i, n, s.self, false); ok {`,
+			Only: "^heap/trim$",
+		},
+		{
+			Name: "heap: what was taken away counts as having memory",
+			File: "shm/giveback.go",
+			Old:  `				g.giveBackAs(i, r.claimed, layout.Holed)`,
+			New:  `				g.giveBackAs(i, r.claimed, layout.Free)`,
+			Only: "^heap/trim$",
+		},
+		{
+			Name: "heap: a run is owned before its memory is reserved",
+			File: "shm/heap.go",
+			Old: `				if r.holes {
+					if err`,
+			New: `				r.own()
+				if r.holes {
+					if err`,
+			Only: "^heap/alloc-holed$",
+		},
+		{
 			Name: "names: a name is given up without the NAME lock",
 			File: "shm/clean.go",
 			Old:  `		ok, err := tryLock(f, writeLock, layout.LockName)`,
@@ -141,13 +173,6 @@ func mutants() []sweep.Mutant {
 			Old:  `		others = others || bound()`,
 			New:  `		others = others || held && bound()`,
 			Only: "^keep/(attach|bind)$",
-		},
-		{
-			Name: "keep: who unbinds leaves the end to others",
-			File: "shm/directory.go",
-			Old:  `		err = s.endByName(h)`,
-			New:  `		_, _ = s.endByName, h`,
-			Only: "^keep/unbind$",
 		},
 		{
 			Name: "keep: what has given up its name is kept",

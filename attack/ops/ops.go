@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -109,6 +110,12 @@ func clean(sp *shm.Space, n notes, more int64) error {
 	if err := sp.Check(); err != nil {
 		bad = append(bad, err)
 	}
+	switch have, err := inMemory("."); {
+	case err != nil:
+		bad = append(bad, err)
+	case have < st.Size-st.Returned:
+		bad = append(bad, fmt.Errorf("%d bytes in memory, of %d reserved and %d given back", have, st.Size, st.Returned))
+	}
 	if born := count(".t."); born != 0 {
 		bad = append(bad, fmt.Errorf("%d files that were never born", born))
 	}
@@ -124,6 +131,19 @@ func count(kind string) (n int) {
 		}
 	}
 	return n
+}
+
+// inMemory is what the files of a kind have of the file system.
+func inMemory(kind string) (total int64, err error) {
+	dir := os.Getenv(shm.EnvDir)
+	all, err := os.ReadDir(dir)
+	for _, e := range all {
+		if strings.Contains(e.Name(), kind) {
+			n, serr := memoryOf(filepath.Join(dir, e.Name()))
+			total, err = total+n, errors.Join(err, serr)
+		}
+	}
+	return total, err
 }
 
 // busy makes sure that a Space works: it allocates, makes objects, and gives back.

@@ -19,6 +19,7 @@ const (
 	MapLock    Feature = "maplock"    // locks that live as long as the mapping: else a descriptor is kept
 	RobustList Feature = "robustlist" // the kernel marks life words: else deaths are found by probing
 	PidFD      Feature = "pidfd"      // poll a child's end: else a thread waits for each child
+	Populate   Feature = "populate"   // MADV_POPULATE_WRITE (5.14): else given-back memory is reserved by its file's name
 )
 
 // Poller is no kernel feature: the goroutine of each Space that watches others. Without it deaths are found by whoever
@@ -40,12 +41,14 @@ func (f Feature) About() (since, without string) {
 		return "2.6.17", "deaths are found by asking, up to a second later"
 	case PidFD:
 		return "5.3", "a thread waits for each child"
+	case Populate:
+		return "5.14", "memory that was given back is reserved by its file's name"
 	}
 	return "", ""
 }
 
 // All lists every feature of the kernel.
-var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD}
+var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD, Populate}
 
 var disabled = sync.OnceValue(func() []string {
 	return strings.FieldsFunc(os.Getenv("TANDEM_DISABLE"), func(r rune) bool { return r == ',' || r == ' ' })

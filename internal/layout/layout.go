@@ -66,16 +66,22 @@ const (
 	DirtyBits = 65536
 	Hazards   = 16
 
+	HazardRouse = 0
+
 	TreeFile = 3
 
-	Free     = 0
-	Claim    = 1
-	Owned    = 2
-	Shared   = 3
-	Part     = 4
-	Freeing  = 5
-	Cont     = 6
-	Slab     = 7
+	Free    = 0
+	Claim   = 1
+	Owned   = 2
+	Shared  = 3
+	Part    = 4
+	Freeing = 5
+	Cont    = 6
+	Slab    = 7
+	Holed   = 8
+
+	HoledDoubtful = 1
+
 	SeqShift = 34
 
 	Classes       = 6

@@ -47,7 +47,7 @@ func MakeWord(state int, m Member, seq uint32) Word {
 	return Word(uint64(state) | uint64(m)<<4 | uint64(seq)<<SeqShift)
 }
 
-// State is one of Free … Slab.
+// State is one of Free … Holed.
 func (w Word) State() int { return int(w & 15) }
 
 // Member is whom a Claim, Owned or Freeing word belongs to.
@@ -60,7 +60,16 @@ func (w Word) A() int { return int(w >> 4 & (1<<SlotBits - 1)) }
 func (w Word) Seq() uint32 { return uint32(w >> SeqShift) }
 
 // Freed is the word that follows w when it is given back.
-func (w Word) Freed() Word { return MakeWord(Free, 0, (w.Seq()+1)&(1<<30-1)) }
+func (w Word) Freed() Word { return w.FreedAs(Free) }
+
+// FreedAs is the same as Free, Holed or Doubtful.
+func (w Word) FreedAs(to Word) Word { return to | MakeWord(0, 0, (w.Seq()+1)&(1<<30-1)) }
+
+// Doubtful is a Holed word whose memory may still be there: it can be given back again.
+const Doubtful Word = Holed | HoledDoubtful<<4
+
+// Unused tells whether anybody may claim it.
+func (w Word) Unused() bool { return w.State() == Free || w.State() == Holed }
 
 // To keeps the sequence and changes state and member.
 func (w Word) To(state int, m Member) Word { return MakeWord(state, m, w.Seq()) }
