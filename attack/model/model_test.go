@@ -11,6 +11,8 @@ var cheap = []string{
 	"heap 3 units, 2 allocators x 1, 2 helpers, kills<=1 stops<=0",
 	"heap/OWNED is written before the followers are claimed",
 	"heap/a unit is taken first, its owner stored afterwards",
+	"heap/what a dead member was claiming counts as having memory",
+	"heap/the unit is marked first, its memory taken away afterwards",
 	"sets HCSS, 1 sets of 2, kills<=1 stops<=0",
 	"sets HJCS, 1 sets of 2, kills<=1 stops<=0",
 	"sets/a joiner takes the place of another object's holder",

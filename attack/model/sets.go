@@ -960,7 +960,7 @@ func (c setsConfig) final(s *setsState) string {
 }
 
 func (w heapWord) text(names []string) string {
-	name := [...]string{"FREE", "CLAIM", "OWNED", "PART", "FREEING", "CONT", "SHARED"}[w.st]
+	name := [...]string{"FREE", "CLAIM", "OWNED", "PART", "FREEING", "CONT", "HOLED", "SHARED"}[w.st]
 	if w.a > 0 {
 		name += "{" + names[w.a-1] + "}"
 	}
