@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	roles.Run(map[string]roles.Role{"member": member, "tandem": tandem, "called": called})
+	roles.Run(map[string]roles.Role{"member": member, "tandem": tandem, "called": called, "mailbox": mailbox})
 	shmtest.Main(m)
 }
 
@@ -39,6 +40,24 @@ func member(p *roles.Peer, args []string) {
 			o, err := sp.NewObject(shm.Spec{Kind: 2, Header: 712, Sets: 1, Data: 3 << 20})
 			p.Must(err)
 			p.Say("%v", o.Handle())
+		case "toil": // until told to stop
+			p.Say("toiling")
+			stop := make(chan string)
+			go func() { stop <- p.Hear() }()
+			rounds := 0
+			for going := true; going; rounds++ {
+				o, err := sp.NewObject(shm.Spec{Kind: 2, Header: 712, Sets: 1, Data: 2 << 20})
+				p.Must(err)
+				o.Data[rounds]++
+				p.Must(o.Close())
+				select {
+				case <-stop:
+					going = false
+				default:
+				}
+			}
+			p.Must(sp.Check())
+			p.Say("%d rounds", rounds)
 		case "work":
 			o, err := sp.NewObject(shm.Spec{Kind: 2, Header: 712, Sets: 1, Data: 5000})
 			p.Must(err)
@@ -229,6 +248,103 @@ func TestCleanTakesTheLeakedAndNothingElse(t *testing.T) {
 	}
 }
 
+// One tree toils, grows and allocates, while others are killed and cleaned up behind.
+func TestCleanIsInNobodysWay(t *testing.T) {
+	private, _ := start(t, "")
+	named, _ := start(t, "toil")
+	for _, p := range []*roles.Proc{private, named} {
+		if got := p.Ask("toil"); got != "toiling" {
+			t.Fatal(got)
+		}
+	}
+	for range 10 {
+		p, _ := start(t, "")
+		q, _ := start(t, "crashed")
+		p.Ask("grow")
+		p.Kill()
+		q.Kill()
+		var done jsonClean
+		decode(t, ok(t, "clean", "--json"), &done)
+		if len(done.Removed) != 2 || done.Removed[0].Name != "" || done.Removed[1].Name != "crashed" {
+			t.Fatalf("%+v", done)
+		}
+	}
+	for _, p := range []*roles.Proc{private, named} {
+		if got := p.Ask("stop"); !strings.HasSuffix(got, " rounds") {
+			t.Error(got)
+		}
+	}
+	for _, s := range listed(t).Spaces {
+		if s.State != "alive" || s.Error != "" || s.Segments < 2 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+// Root sees and cleans everyone's files if told so, but for mailboxes.
+func TestCleanOfAllUsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // cannot be another user
+	}
+	dir := os.Getenv(shm.EnvDir)
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}}
+	environ := []string{"TANDEM_TRACKER=off", "TANDEM_SWEEP=off"}
+	for _, space := range []string{"", "theirs"} {
+		p := roles.StartAs(t, environ, attr, "member", space)
+		p.Hear()
+		p.Ask("grow")
+		p.Kill()
+	}
+	box := roles.StartAs(t, environ, attr, "mailbox")
+	box.Expect("made")
+	mine, _ := start(t, "mine")
+	mine.Kill()
+
+	theirs := roles.StartAs(t, environ, attr, "tandem", "ls", "--all")
+	var seen []string
+	for line := range theirs.Lines() {
+		if strings.HasPrefix(line, "0 ") {
+			seen = append(seen, line)
+		}
+	}
+	if theirs.Wait() != exitDone || len(seen) != 1 || !strings.Contains(seen[0], " unknown ") || !strings.Contains(seen[0], "permission denied") {
+		t.Errorf("another user sees %q", seen)
+	}
+	if inv := listed(t); len(inv.Spaces) != 1 {
+		t.Errorf("%+v", inv)
+	}
+	if out := ok(t, "ls", "--all"); strings.Count(out, "\n65534 ") != 3 {
+		t.Error(out)
+	}
+	var done jsonClean
+	decode(t, ok(t, "clean", "--json"), &done)
+	if len(done.Removed) != 1 || done.Removed[0].Name != "mine" {
+		t.Errorf("%+v", done)
+	}
+	decode(t, ok(t, "clean", "--all", "--json"), &done)
+	if len(done.Removed) != 2 || done.Removed[0].UID != 65534 || done.Removed[1].Name != "theirs" || len(done.Removed[1].Files) != 2 {
+		t.Errorf("%+v", done)
+	}
+	if got := left(t); len(got) != 1 || got[0] != "tandem.65534.n.box" {
+		t.Errorf("left: %v", got)
+	}
+	gone := roles.StartAs(t, environ, attr, "tandem", "rm", "box")
+	gone.Expect(`removed space "box"`)
+	if gone.Wait() != exitDone || len(left(t)) != 0 {
+		t.Errorf("left: %v", left(t))
+	}
+}
+
+func mailbox(p *roles.Peer, _ []string) {
+	sp, err := shm.OpenSpace("box", shm.Keep())
+	p.Must(err)
+	p.Must(sp.Close())
+	p.Say("made")
+}
+
 func TestCleanSaysWhatItCannotRemove(t *testing.T) {
 	trap := filepath.Join(os.Getenv(shm.EnvDir), "tandem."+strconv.Itoa(os.Geteuid())+".n.trap")
 	if err := os.Mkdir(trap, 0o700); err != nil {
@@ -261,7 +377,17 @@ func TestRmRemovesWhatIsNotInUse(t *testing.T) {
 	used, _ := start(t, "used")
 	refused(t, exitProblem, []string{"rm", "used", "box"}, `"used"`, strconv.Itoa(used.Cmd.Process.Pid)+" (exe)")
 	refused(t, exitProblem, []string{"rm", "box"}, `"box"`, "no such file") // the other one was removed
-	if out := ok(t, "rm", "--force", "used"); out != "removed space \"used\"\n" {
+	if out := ok(t, "rm", "--force", "used"); out != "took the name of space \"used\", members that go on without it: 1\n" {
+		t.Error(out)
+	}
+	box, err := shm.OpenSpace("box", shm.Keep())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out := ok(t, "rm", "-f", "box"); out != "removed space \"box\"\n" {
 		t.Error(out)
 	}
 	inv := listed(t)

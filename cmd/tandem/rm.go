@@ -29,19 +29,15 @@ Examples:
 			if len(names) == 0 {
 				return errors.New("rm: which Space? NAME is missing")
 			}
-			remove := shm.Remove
-			if c.Bool("force") {
-				remove = shm.Unlink
-			}
 			var failed problem
 			for _, name := range names {
-				err := remove(name)
+				done, err := remove(name, c.Bool("force"))
 				if errors.Is(err, shm.ErrName) {
 					return err
 				}
 				if err != nil {
 					failed = append(failed, err)
-				} else if _, err := fmt.Fprintf(c.Root().Writer, "removed space %q\n", name); err != nil {
+				} else if _, err := fmt.Fprintln(c.Root().Writer, done); err != nil {
 					return problem{err}
 				}
 			}
@@ -51,4 +47,14 @@ Examples:
 			return nil
 		},
 	}
+}
+
+// remove removes a Space, or takes its name if it is in use, and says which.
+func remove(name string, force bool) (done string, err error) {
+	err = shm.Remove(name)
+	var used *shm.InUse
+	if !force || !errors.As(err, &used) {
+		return fmt.Sprintf("removed space %q", name), err
+	}
+	return fmt.Sprintf("took the name of space %q, members that go on without it: %d", name, len(used.Members)), shm.Unlink(name)
 }
