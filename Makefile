@@ -15,10 +15,13 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 MODULES     := . bench attack
 # go run strips what it builds; the attack finds C functions, and names places, by their symbols.
 SYMBOLS     := -ldflags='-s=false -w=false'
+# go test, and a line for each test that skipped itself.
+TESTS       := $(GO) run -C attack ./cmd/tests
+FUZZTIME    ?= 1m
 
 export ONLY FORMAT
 
-.PHONY: help bench bench-full test check format vet lint vuln nocgo race modules cross kill kill-full storm storms model scenarios install
+.PHONY: help bench bench-full test check format vet lint vuln nocgo race modules without fuzz shortfuzz cross kill kill-full storm storms model scenarios install
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,9 +36,9 @@ bench-full: ## the same with more and longer repetitions, on 1, 2, 4 ... all pro
 		((n < all)) || break; done
 
 test: ## the tests
-	$(GO) test ./...
+	@$(TESTS) -- ./...
 
-check: format vet lint vuln nocgo race modules cross storms scenarios ## what CI runs
+check: format vet lint vuln nocgo race modules without shortfuzz cross storms scenarios ## what CI runs
 
 format:
 	@for m in $(MODULES); do test -z "$$(gofmt -l $$m | tee /dev/stderr)"; done
@@ -53,15 +56,24 @@ vuln:
 	else echo "$$out"; exit 1; fi
 
 nocgo:
-	CGO_ENABLED=0 $(GO) test ./...
+	@CGO_ENABLED=0 $(TESTS) -- ./...
 
 race: ## the tests under the race detector
-	@if $(GO) env CGO_ENABLED | grep -q 1 && command -v $$($(GO) env CC) >/dev/null; then $(GO) test -race ./...; \
+	@if $(GO) env CGO_ENABLED | grep -q 1 && command -v $$($(GO) env CC) >/dev/null; then $(TESTS) -- -race ./...; \
 	else echo "SKIPPED the race detector: it needs a C compiler"; fi
 
 modules:
-	cd bench && $(GO) test ./...
-	cd attack && $(GO) test -timeout 20m ./...
+	@$(TESTS) -C ../bench -- ./...
+	@$(TESTS) -C . -- -timeout 20m ./...
+
+without: ## the tests with each kernel feature that is probed for forced off, and with none of them
+	@$(GO) run -C attack ./cmd/without ./futex ./shm ./ring ./pipe ./process
+
+fuzz: ## every Fuzz function for its share of FUZZTIME, to the first crasher (FUZZTIME=10m, ONLY=name)
+	@$(GO) run -C attack ./cmd/fuzz -time $(FUZZTIME) -only '$(ONLY)' .. ../bench .
+
+shortfuzz:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s ONLY=
 
 cross:
 	@for t in linux/arm64 darwin/arm64 windows/amd64; do \

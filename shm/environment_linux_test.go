@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-ipc/tandem/internal/feature"
 	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/internal/roles"
 )
@@ -330,20 +329,4 @@ func TestImportingAloneDoesNothing(t *testing.T) {
 
 func init() {
 	parts["idle"] = func(p *roles.Peer, args []string) { p.Say("goroutines %d", runtime.NumGoroutine()) }
-}
-
-// The whole of the tests again, with every optional kernel feature forced off.
-func TestEverythingWorksWithoutOptionalKernelFeatures(t *testing.T) {
-	if os.Getenv("TANDEM_DISABLE") != "" {
-		return // this is the inner run
-	}
-	off := make([]string, len(feature.All))
-	for i, f := range feature.All {
-		off[i] = string(f)
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.count=1", "-test.skip=Random|EverythingWorks")
-	cmd.Env = append(os.Environ(), "TANDEM_DISABLE="+strings.Join(off, ","))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 }

@@ -82,6 +82,14 @@ func TestManySettleTheSameDeadMember(t *testing.T) {
 	g := s.segs[0].Load()
 	for round := range 50 {
 		dead := layout.MakeMember(2, round+1)
+		alive, err := reopen(s.probe, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer alive.Close()
+		if ok, err := tryLock(alive, writeLock, layout.LockSlot+2); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
 		s.slots[2].Store(uint64(layout.MakeSlotWord(layout.SlotLive, dead.Gen())))
 		// Blocks in every state that a kill can leave.
 		var first []int
@@ -107,6 +115,7 @@ func TestManySettleTheSameDeadMember(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.slots[2].Store(uint64(layout.MakeSlotWord(layout.SlotDead, dead.Gen())))
+		alive.Close()
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
