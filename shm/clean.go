@@ -128,7 +128,7 @@ func removeGrowth(dir, unnamed string) error {
 
 // removeGrown removes a growth segment, or a file that was never born, unless somebody maps it. The root was judged.
 func removeGrown(path string) (bool, error) {
-	f, err := openOwned(path)
+	f, err := openOwned(path, os.O_RDWR)
 	if err != nil {
 		return false, err
 	}
@@ -150,7 +150,7 @@ func removeGrown(path string) (bool, error) {
 
 // removeLeaked removes the Space at file if it is leaked.
 func removeLeaked(dir, file string) (bool, error) {
-	f, err := openOwned(inDir(dir, file))
+	f, err := openOwned(inDir(dir, file), os.O_RDWR)
 	if err != nil {
 		return false, err
 	}
@@ -158,17 +158,23 @@ func removeLeaked(dir, file string) (bool, error) {
 	return removeIfLeaked(f, dir, inDir(dir, file))
 }
 
-// openOwned opens a file to remove it: a regular one of the user whom its name names, and no trap for a cleaner with rights.
-func openOwned(path string) (*os.File, error) {
-	f, err := openSegment(path)
+// openOwned opens a file of any user: a regular one of him whom its name names, and no trap for who has more rights.
+func openOwned(path string, how int) (*os.File, error) {
+	uid, _, _, _ := parseFile(filepath.Base(path))
+	fits := func(info fileInfo, err error) error {
+		if err == nil && (!info.regular || info.uid != uint32(uid)) {
+			err = fmt.Errorf("%s is no regular file of user %d: %w", path, uid, ErrCorrupt)
+		}
+		return err
+	}
+	if err := fits(lstat(path)); err != nil {
+		return nil, err
+	}
+	f, err := openFile(path, how)
 	if err != nil {
 		return nil, err
 	}
-	info, err := fstat(f)
-	if uid, _, _, _ := parseFile(filepath.Base(path)); err == nil && (!info.regular || info.uid != uint32(uid)) {
-		err = fmt.Errorf("%s is no regular file of user %d: %w", path, uid, ErrCorrupt)
-	}
-	if err != nil {
+	if err := fits(fstat(f)); err != nil { // it was replaced
 		f.Close()
 		return nil, err
 	}
@@ -288,11 +294,11 @@ func sweep(dir string, uid int, end time.Time) (removed []string, err error) {
 // asked before and after.
 func rootExists(dir string, uid int, nonce uint64) (bool, error) {
 	unnamed := func() (bool, error) {
-		_, err := lstat(inDir(dir, privateFileOf(uid, nonce)))
+		info, err := lstat(inDir(dir, privateFileOf(uid, nonce)))
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
-		return err == nil, err
+		return err == nil && info.regular && info.uid == uint32(uid), err
 	}
 	if yes, err := unnamed(); yes || err != nil {
 		return yes, err
@@ -302,10 +308,10 @@ func rootExists(dir string, uid int, nonce uint64) (bool, error) {
 		return false, err
 	}
 	for _, n := range names {
-		f, err := openSegment(inDir(dir, n))
+		f, err := openOwned(inDir(dir, n), os.O_RDONLY)
 		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCorrupt) {
+				continue // gone, or somebody else's
 			}
 			return false, err
 		}
@@ -388,7 +394,7 @@ func Unlink(name string) error {
 	}
 	dir := directory()
 	path := inDir(dir, namedFile(name))
-	f, err := openOwned(path)
+	f, err := openOwned(path, os.O_RDWR)
 	if err != nil {
 		return fail(err)
 	}

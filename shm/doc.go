@@ -36,8 +36,9 @@
 //
 // # What is for whom
 //
-// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Object, Block, Spec, Local and
-// what has to do with them is what the other packages of Tandem are made of: it may change with any version.
+// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Inspect, Clean, Remove, Unlink
+// and Features are for tools such as the command tandem: they need no Space. Object, Block, Spec, Local and what has to do with them
+// is what the other packages of Tandem are made of: it may change with any version.
 //
 // # Environment
 //

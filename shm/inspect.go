@@ -176,7 +176,7 @@ func (v *inspector) odd(name string, uid int, err error) {
 
 // open opens a file of Tandem. What is gone by now, or must not be looked at, is noted; then there is no source.
 func (v *inspector) open(name string, uid int) *source {
-	f, err := lookInto(inDir(v.dir, name), uid)
+	f, err := lookInto(inDir(v.dir, name))
 	switch {
 	case err == nil:
 		return f

@@ -287,6 +287,9 @@ func TestAnotherUsersFilesAreSeenFromOutside(t *testing.T) {
 	if got := q.Hear(); !strings.Contains(got, "tandem.0.n.mine unknown") || !strings.Contains(got, "permission denied") {
 		t.Error(got)
 	}
+	if got := p.Ask("exit"); got != "left" {
+		t.Error(got)
+	}
 }
 
 func init() {
@@ -376,4 +379,30 @@ func FuzzInspect(f *testing.F) {
 			t.Fatalf("%+v", g)
 		}
 	})
+}
+
+// Another user may plant files that bear our names: they are in nobody's way.
+func TestPlantedFilesAreInNobodysWay(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // cannot give files away
+	}
+	orphan := randomNonce()
+	path := filepath.Join(directory(), growthFile(orphan, 1, 5))
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{namedFile("planted"), privateFile(orphan)} {
+		planted := filepath.Join(directory(), name)
+		if err := errors.Join(os.WriteFile(planted, nil, 0), os.Chown(planted, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(planted)
+	}
+	removed, err := Sweep()
+	if !slices.Equal(removed, []string{filepath.Base(path)}) || !errors.Is(err, ErrCorrupt) || strings.Count(err.Error(), "no regular file of user 0") != 2 {
+		t.Errorf("%v, %v", removed, err)
+	}
+	if left := files(t); len(left) != 2 {
+		t.Errorf("left: %v", left)
+	}
 }

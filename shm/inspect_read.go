@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
@@ -24,6 +26,21 @@ type source struct {
 	used   int64
 	at     State
 	err    error
+}
+
+// lookInto opens a file for reading only.
+func lookInto(path string) (*source, error) {
+	f, err := openOwned(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	info, err := fstat(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &source{ReaderAt: f, name: filepath.Base(path), info: info, close: func() { f.Close() },
+		held: func(at int64) (int16, error) { return whoLocks(f, at) }}, nil
 }
 
 // read fills b from at on: a file that is too short is damaged.

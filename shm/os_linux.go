@@ -61,35 +61,12 @@ const (
 	noLock    = int16(unix.F_UNLCK)
 )
 
-// lookInto opens a file of a user's for reading only, for who inspects it.
-func lookInto(path string, uid int) (*source, error) {
-	before, err := lstat(path)
-	if err == nil && (!before.regular || before.uid != uint32(uid)) {
-		return nil, fmt.Errorf("%s is no regular file of user %d: %w", path, uid, ErrCorrupt)
-	}
-	fd, err := eintr(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	})
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	f := os.NewFile(uintptr(fd), path)
-	info, err := fstat(f)
-	if err == nil && (!info.regular || info.uid != uint32(uid)) {
-		err = fmt.Errorf("%s was replaced: %w", path, ErrCorrupt)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &source{ReaderAt: f, name: filepath.Base(path), info: info, close: func() { f.Close() },
-		held: func(at int64) (int16, error) { return whoLocks(f, at) }}, nil
-}
-
 // openSegment opens an existing file and nothing else: no link, no device, no FIFO that would block.
-func openSegment(path string) (*os.File, error) {
+func openSegment(path string) (*os.File, error) { return openFile(path, os.O_RDWR) }
+
+func openFile(path string, how int) (*os.File, error) {
 	fd, err := eintr(func() (int, error) {
-		return unix.Open(path, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return unix.Open(path, how|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}

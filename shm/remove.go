@@ -44,7 +44,7 @@ func Remove(name string) error {
 	}
 	dir := directory()
 	path := inDir(dir, namedFile(name))
-	f, err := openOwned(path)
+	f, err := openOwned(path, os.O_RDWR)
 	if err != nil {
 		return fail(err)
 	}
