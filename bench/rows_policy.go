@@ -96,7 +96,7 @@ func forced(variable string, cores int) []string {
 		}
 		return all
 	case policy.EnvRing:
-		return []string{"16384", "65536", "262144", "1048576"}
+		return []string{"16384", "65536", "131072", "262144", "1048576"}
 	case policy.EnvPublish:
 		return []string{"2", "8", "32"}
 	case policy.EnvCopy:

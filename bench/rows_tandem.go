@@ -232,7 +232,7 @@ func ringReceive(mode futex.Mode) func(*Role) error {
 
 // connCase chooses what a connection carries: a plain T up to 1 KiB, []byte beyond.
 func connCase(row *Row) {
-	row.Note = "tandem: pipe.Conn[T] with its default ring of 64 KiB and its default policy; T is [n]byte up to 1 KiB, beyond that " +
+	row.Note = "tandem: pipe.Conn[T] with the ring and the waiting that the policy chooses; T is [n]byte up to 1 KiB, beyond that " +
 		"[]byte by Send, and Receive with CopyTo"
 	switch {
 	case row.Case == "zerocopy":

@@ -36,6 +36,7 @@ type Option func(*options)
 type options struct {
 	space    *shm.Space
 	capacity int
+	given    bool // the capacity
 	simplex  bool
 	mode     futex.Mode
 }
@@ -43,10 +44,10 @@ type options struct {
 // In puts the connection into a named Space instead of the private one.
 func In(sp *shm.Space) Option { return func(o *options) { o.space = sp } }
 
-// Capacity sets the size of each direction's ring in bytes, rounded up to a power of two from 4 KiB to 1 GiB; 64 KiB if
-// not set, or what TANDEM_RING says. A message takes 8 bytes more than its size; one of more than a quarter of the ring goes through a block of its
-// own.
-func Capacity(bytes int) Option { return func(o *options) { o.capacity = bytes } }
+// Capacity sets the size of each direction's ring in bytes, rounded up to a power of two from 4 KiB to 1 GiB. If it is
+// not set: what TANDEM_RING says, else 64 to 256 KiB by the processor's cache, less in a small Space. A message takes 8 bytes
+// more than its size; one of more than a quarter of the ring goes through a block of its own.
+func Capacity(bytes int) Option { return func(o *options) { o.capacity, o.given = bytes, true } }
 
 // Wait says how this process waits at the ends that New makes, or at the one that Open opens: futex.Auto unless set, or
 // what TANDEM_WAIT says.
@@ -62,7 +63,7 @@ func NewSimplex[T any](opts ...Option) (receive, send *Conn[T], err error) {
 }
 
 func create[T any](opts []Option, simplex bool) (a, b *Conn[T], err error) {
-	o := options{capacity: policy.Current().Ring.Value, mode: futex.DefaultMode(), simplex: simplex}
+	o := options{mode: futex.DefaultMode(), simplex: simplex}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -73,7 +74,7 @@ func create[T any](opts []Option, simplex bool) (a, b *Conn[T], err error) {
 	if err != nil {
 		return fail(err)
 	}
-	if o.capacity < 1 || o.capacity > layout.RingMax {
+	if o.given && (o.capacity < 1 || o.capacity > layout.RingMax) {
 		return fail(fmt.Errorf("a capacity of %d bytes, the limit is 1 to %d", o.capacity, layout.RingMax))
 	}
 	if o.space == nil {
@@ -81,6 +82,9 @@ func create[T any](opts []Option, simplex bool) (a, b *Conn[T], err error) {
 			return fail(err)
 		}
 		defer o.space.Close() // the objects keep it
+	}
+	if !o.given {
+		o.capacity = policy.Current().RingIn(o.space.Limit())
 	}
 	ends, err := build(o, c.Type())
 	if err != nil {

@@ -795,7 +795,7 @@ func TestANamedSpaceLetsStrangersMeet(t *testing.T) {
 }
 
 func TestStatsAndString(t *testing.T) {
-	a, b := pair[tick](t)
+	a, b := pair[tick](t, pipe.Capacity(65536))
 	a.Send(t.Context(), tick{})
 	b.Recv(t.Context())
 	if st := a.Stats(); st.Sent != 1 || st.Received != 0 || st.Capacity != 65536 {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/internal/fence"
@@ -143,7 +144,8 @@ const (
 )
 
 // findBlock finds a block for n bytes that the consumer is done with: one that is large enough, else a new one in an unused
-// or too small place. With all places under way it waits for the oldest.
+// or too small place. With all places under way it waits for the oldest, and if it sleeps, for half of them: as for room in
+// the ring.
 func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 	if int64(n) > s.end.obj.Limit() {
 		return 0, &TooLargeError{Size: int64(n), Limit: s.end.obj.Limit()}
@@ -154,14 +156,12 @@ func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 		total += len(s.big[k].mem)
 	}
 	for {
-		fit, spare, oldest := -1, -1, -1
+		fit, spare, busy := -1, -1, make([]uint64, 0, layout.Bigs)
 		for k := range s.big {
 			b := &s.big[k]
 			switch {
 			case b.mem != nil && !s.p.Taken(b.until):
-				if oldest < 0 || b.until < s.big[oldest].until {
-					oldest = k
-				}
+				busy = append(busy, b.until)
 			case total > bigBudget && len(b.mem) > bigSpare*n:
 				total -= len(b.mem)
 				if err := s.freeBlock(k); err != nil {
@@ -184,7 +184,8 @@ func (s *sender) findBlock(ctx context.Context, n int, wait bool) (int, error) {
 		case !wait:
 			return 0, ErrFull
 		}
-		err := s.p.WaitTaken(ctx, s.big[oldest].until, s.end)
+		slices.Sort(busy)
+		err := s.p.WaitTaken(ctx, busy[0], busy[(len(busy)-1)/2], s.end)
 		if err == errEnded {
 			return 0, s.end.ended(ErrPeerClosed)
 		}

@@ -26,7 +26,7 @@ func init() {
 		var conns []*pipe.Conn[string]
 		pids := fmt.Sprint(os.Getpid())
 		for range 3 {
-			a, b, err := pipe.New[string]()
+			a, b, err := pipe.New[string](pipe.Capacity(4096)) // small enough for the root: files are counted
 			p.Must(err)
 			child, err := crew.Start(ctx, mixed{Conn: b})
 			p.Must(err)

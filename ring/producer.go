@@ -378,10 +378,11 @@ func (c *roomFor) Ready() bool {
 	return p.own.Pos-head > capacity || p.own.Pos+need <= head+capacity // damaged: let the push say so
 }
 
-// WaitTaken waits until the consumer has taken everything below a position.
-func (p *Producer) WaitTaken(ctx context.Context, pos uint64, stop Stopper) error {
+// WaitTaken waits until the consumer has taken everything below a position; if it sleeps, it is woken at want, which is
+// not below. That is a hint, as in Wait.
+func (p *Producer) WaitTaken(ctx context.Context, pos, want uint64, stop Stopper) error {
 	p.taken = takenTo{p, pos, orNever(stop)}
-	p.want(pos)
+	p.want(want)
 	return p.waiter.Await(ctx, &p.ring.WWait, &p.taken)
 }
 

@@ -695,7 +695,7 @@ func TestASleepingProducerIsWokenWhenItIsWorthIt(t *testing.T) {
 	if sleeps() {
 		t.Fatal("half of the ring is free, and the producer was not woken")
 	}
-	if err := p.WaitTaken(over, p.Position(), never{}); err != context.Canceled {
+	if err := p.WaitTaken(over, p.Position(), p.Position(), never{}); err != context.Canceled {
 		t.Fatal(err)
 	}
 	r.ring.WWait.Store(layout.WaitSleeps)

@@ -86,6 +86,9 @@ func attachedAnywhere() bool {
 // Name is the name of the Space; that of a private one is random.
 func (sp *Space) Name() string { return sp.s.title() }
 
+// Limit is the most memory that the Space may use, in bytes.
+func (sp *Space) Limit() int64 { return sp.s.limit }
+
 // String names the Space and its file.
 func (sp *Space) String() string { return fmt.Sprintf("%v (%s)", sp.s, *sp.s.path.Load()) }
 

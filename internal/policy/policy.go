@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 )
 
@@ -87,8 +88,11 @@ const (
 	leastWake   = time.Microsecond
 	mostWake    = 50 * time.Microsecond
 
-	ringSize = 64 << 10
-	publish  = 8
+	leastRing = 64 << 10
+	mostRing  = 256 << 10
+	publish   = 8
+
+	ringsInSpace = 512
 )
 
 // For is the policy for a machine.
@@ -97,7 +101,7 @@ func For(m Machine) Policy {
 		Wait:     computed("auto"),
 		Spin:     computed(spin(m)),
 		Spinners: computed(spinners(m)),
-		Ring:     computed(ringSize),
+		Ring:     computed(ring(m)),
 		Publish:  computed(publish),
 		Machine:  m,
 	}
@@ -129,6 +133,24 @@ func spinners(m Machine) int {
 		return 0
 	}
 	return max(1, m.Cores/max(m.Threads, 1)/2)
+}
+
+// ring: a quarter of the cache that a core has to itself. Larger rings save switches where the two sides share processors, and
+// cost memory.
+func ring(m Machine) int {
+	if m.L2 == 0 {
+		return mostRing
+	}
+	return min(max(1<<(bits.Len(uint(m.L2))-3), leastRing), mostRing) // rounded down to a power of two
+}
+
+// RingIn is Ring in a Space of so many bytes: unless somebody asked for it, no ring takes more than 1/512 of them.
+func (p *Policy) RingIn(limit int64) int {
+	n := p.Ring.Value
+	for p.Ring.Source == Computed && n > LeastRing && int64(n) > limit/ringsInSpace {
+		n /= 2
+	}
+	return n
 }
 
 // method: the C library's memcpy is chosen for the processor, and beats Go's where there is much to copy.

@@ -54,7 +54,7 @@ func TestPolicyByMachine(t *testing.T) {
 			t.Errorf("%s: spin %v, %d spinners, copy by %s; want %v, %d, %s", c.name, p.Spin.Value, p.Spinners.Value, p.Copy.Value,
 				c.spin, c.spinners, c.copies)
 		}
-		if p.Wait.Value != "auto" || p.Ring.Value != 64<<10 || p.Publish.Value != 8 {
+		if p.Wait.Value != "auto" || p.Ring.Value != 256<<10 || p.Publish.Value != 8 {
 			t.Errorf("%s: wait %s, ring of %d, published every 1/%d", c.name, p.Wait.Value, p.Ring.Value, p.Publish.Value)
 		}
 		if !slices.Contains(c.machine.Methods(), p.Copy.Value) {
@@ -65,6 +65,34 @@ func TestPolicyByMachine(t *testing.T) {
 				t.Errorf("%s: %s comes from %s", c.name, s.Variable, s.Source)
 			}
 		}
+	}
+}
+
+func TestRingsByCacheAndSpace(t *testing.T) {
+	for _, c := range []struct {
+		l2    int
+		limit int64
+		want  int
+	}{
+		{0, 8 << 30, 256 << 10},
+		{128 << 10, 8 << 30, 64 << 10},
+		{512 << 10, 8 << 30, 128 << 10},
+		{768 << 10, 8 << 30, 128 << 10},
+		{2 << 20, 8 << 30, 256 << 10},
+		{64 << 20, 8 << 30, 256 << 10},
+		{2 << 20, 128 << 20, 256 << 10},
+		{2 << 20, 100 << 20, 128 << 10},
+		{2 << 20, 32 << 20, 64 << 10},
+		{2 << 20, 1 << 20, 4 << 10},
+	} {
+		p := For(Machine{L2: c.l2})
+		if got := p.RingIn(c.limit); got != c.want {
+			t.Errorf("L2 of %d, Space of %d: a ring of %d, want %d", c.l2, c.limit, got, c.want)
+		}
+	}
+	asked := mustOverride(t, For(Machine{}), only(EnvRing, "1048576"))
+	if got := asked.RingIn(1 << 20); got != 1<<20 {
+		t.Errorf("asked for 1 MiB: a ring of %d", got)
 	}
 }
 
