@@ -37,7 +37,7 @@ static inline int refresh(struct td_ring *r, struct td_producer *p, uint64_t nee
 	if (p->pos - head > cap || head & 7)
 		return TD_CORRUPT;
 	p->limit = head + cap;
-	return p->pos + need > p->limit ? TD_FULL : TD_OK;
+	return need > cap - (p->pos - head) ? TD_FULL : TD_OK;
 }
 
 /* Make room for a record of rec bytes behind what is already prepared; publishes a pad record if the lap ends here. */

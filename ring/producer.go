@@ -118,12 +118,13 @@ func (p *Producer) refresh(need uint64) error {
 	if p.own.Pos+need > head+capacity && head+capacity <= p.own.Limit {
 		head = max(head, p.ring.Cursor.Load())
 	}
-	if p.own.Pos-head > capacity || head%8 != 0 {
+	used := p.own.Pos - head
+	if used > capacity || head%8 != 0 {
 		return ErrCorrupt
 	}
 	p.own.Limit = head + capacity
 	p.stream()
-	if p.own.Pos+need > p.own.Limit {
+	if need > capacity-used { // as roomFor asks, or a damaged position that overflows would be full here, and room there
 		return ErrFull
 	}
 	return nil
@@ -362,8 +363,9 @@ type roomFor struct {
 	Stopper
 }
 
-// Ready looks at the exact position only once the flag is up, before a sleep: while polling it would take the line from
-// the consumer, who publishes its position soon enough. It leaves the producer's state alone.
+// Ready looks at the exact position only once the flag is up, before a sleep, or where the published one is known to be
+// late: while polling it would take the line from the consumer, who publishes its position soon enough. It leaves the
+// producer's state alone.
 func (c *roomFor) Ready() bool {
 	p := c.p
 	rec, off, capacity := recordSize(c.n), p.own.Pos&p.own.Mask, p.own.Mask+1
@@ -372,10 +374,12 @@ func (c *roomFor) Ready() bool {
 		need += capacity - off
 	}
 	head := p.ring.Head.Load()
-	if p.own.Pos+need > head+capacity && p.ring.WWait.Load()&(layout.WaitSleeps|layout.WaitParked) != 0 {
+	late := p.own.Pos-head > capacity
+	if late || p.own.Pos+need > head+capacity && p.ring.WWait.Load()&(layout.WaitSleeps|layout.WaitParked) != 0 {
 		head = max(head, p.ring.Cursor.Load())
 	}
-	return p.own.Pos-head > capacity || p.own.Pos+need <= head+capacity // damaged: let the push say so
+	used := p.own.Pos - head
+	return used > capacity || need <= capacity-used // damaged: let the push say so
 }
 
 // WaitTaken waits until the consumer has taken everything below a position; if it sleeps, it is woken at want, which is

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/futex"
@@ -706,5 +707,58 @@ func TestASleepingProducerIsWokenWhenItIsWorthIt(t *testing.T) {
 	pop(1)
 	if sleeps() {
 		t.Fatal("all is taken, and the producer was not woken")
+	}
+}
+
+func TestAProducerWaitsForRoomThoughTheConsumersPositionIsPublishedLate(t *testing.T) {
+	r, _ := newRing(t, 4096)
+	p, c := sides(t, r)
+	msg := make([]byte, 56)
+	fill := func() {
+		for p.TryPush(msg) == nil {
+		}
+	}
+	fill()
+	for range 3 {
+		if _, err := c.TryPop(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill() // now more lies behind the published position than the ring holds
+	if p.own.Pos-r.ring.Head.Load() <= 4096 {
+		t.Fatal("the consumer has published its position")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := p.Wait(ctx, len(msg), nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for room in a full ring: %v", err)
+	}
+}
+
+func TestADamagedPositionIsNeitherFullNorReadyForEver(t *testing.T) {
+	msg := make([]byte, 56)
+	for _, cursor := range []uint64{^uint64(0) - 63, 1 << 63, 4104, 8} {
+		for _, head := range []uint64{0, 8, ^uint64(0) - 63, 1 << 40} {
+			r, _ := newRing(t, 4096)
+			r.ring.Cursor.Store(cursor)
+			p, err := r.Producer(futex.Block)
+			if err != nil {
+				continue
+			}
+			r.ring.Head.Store(head)
+			for range 1000 {
+				if err = p.TryPush(msg); err == ErrFull {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+					err = p.Wait(ctx, len(msg), nil)
+					cancel()
+				}
+				if err != nil {
+					break
+				}
+			}
+			if err == nil {
+				t.Errorf("cursor %#x, head %#x: 1000 rounds, and neither an error nor a wait", cursor, head)
+			}
+		}
 	}
 }
