@@ -49,7 +49,7 @@ const mostLives = 120 // of the 128 words that the kernel takes
 
 func startPoller(s *space) *poller {
 	p := &poller{s: s, done: make(chan struct{}), wanted: map[Member]int{}, burying: map[Member]bool{},
-		observers: map[int]func(*MemberDied){}}
+		observers: map[int]func(*MemberDied){}, lookWait: firstLook} // it may be looked at before it says when
 	if p.off = feature.Poller.Off(); p.off {
 		close(p.done)
 		return p
