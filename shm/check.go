@@ -65,16 +65,18 @@ func (sp *Space) Check() error {
 			return nil // looked at as a block
 		}
 		open := false
-		for i := range int(view[layout.Object](header, 0).Sets) {
-			if at := layout.SizeObject + i*layout.SizeSet; at+layout.SizeSet <= len(header) {
-				set := view[layout.Set](header, int64(at))
-				_, held := look(set, 0, w.Seq())
-				held = held || s.bound(r, w.Seq(), i)()
-				isOpen := layout.SetState(set.State.Load()).Phase() == layout.SetOpen
-				open = open || isOpen
-				if isOpen != held {
-					report("set %d of object %v is open: %v, held: %v", i, r, isOpen, held)
-				}
+		sets, most := int(view[layout.Object](header, 0).Sets), (len(header)-layout.SizeObject)/layout.SizeSet
+		if sets > most {
+			report("object %v with %d sets, there is room for %d", r, sets, most)
+		}
+		for i := range min(sets, most) {
+			set := view[layout.Set](header, int64(layout.SizeObject+i*layout.SizeSet))
+			_, held := look(set, 0, w.Seq())
+			held = held || s.bound(r, w.Seq(), i)()
+			isOpen := layout.SetState(set.State.Load()).Phase() == layout.SetOpen
+			open = open || isOpen
+			if isOpen != held {
+				report("set %d of object %v is open: %v, held: %v", i, r, isOpen, held)
 			}
 		}
 		if !open {

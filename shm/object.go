@@ -433,7 +433,7 @@ func (s *space) wakeObject(ref Ref, header []byte) {
 		c := view[layout.Conn](header, 0)
 		for i := range c.Lane {
 			at := c.Lane[i].Ring
-			if at%layout.Line != 0 || at+layout.SizeRing > uint64(len(f.bytes)) {
+			if at%layout.Line != 0 || at > uint64(len(f.bytes)) || uint64(len(f.bytes))-at < layout.SizeRing {
 				continue // not in use, or damaged
 			}
 			r := view[layout.Ring](f.bytes, int64(at))

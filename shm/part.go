@@ -61,8 +61,9 @@ func (o *Object) Holders(set int) []Member {
 	var all []Member
 	s := o.Set(set)
 	for k := range s.Word {
-		if w := s.Word[k].Load(); w != 0 && layout.HoldSeq(w) == o.seq {
-			all = append(all, layout.HoldMember(w))
+		w := s.Word[k].Load()
+		if m := layout.HoldMember(w); layout.HoldSeq(w) == o.seq && m.Valid() { // a damaged word may name anybody
+			all = append(all, m)
 		}
 	}
 	return all
