@@ -71,7 +71,10 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 	if err != nil {
 		return fail2(err)
 	}
-	s := newSpace(dir, path, h, info.id, g, probe)
+	s := newSpace(dir, path, h, info.id, g, probe, o)
+	if err := s.tune(g); err != nil {
+		return fail2(err)
+	}
 	s.takeSlot(slot, 0)
 	if err := nameFile(f, temporary, path); err != nil {
 		return fail2(err)

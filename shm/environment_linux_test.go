@@ -238,7 +238,7 @@ func TestADoomedSpaceIsNotRevived(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := attach(f, directory(), path); !errors.Is(err, errAgain) {
+	if _, err := attach(f, directory(), path, options{}); !errors.Is(err, errAgain) {
 		t.Fatalf("attached: %v", err)
 	}
 }

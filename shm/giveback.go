@@ -23,9 +23,7 @@ const (
 
 // refill reserves the memory of a run that we have claimed. If there is none, what there was goes as well.
 func (s *space) refill(r run) error {
-	page := int64(os.Getpagesize())
-	from, end := r.g.unit(r.first)&^(page-1), (r.g.unit(r.first+r.n)+page-1)&^(page-1)
-	end = min(end, int64(len(r.g.mem)))
+	from, end := r.g.pagesAround(r.g.unit(r.first), r.g.unit(r.first+r.n))
 	err := populate(r.g.mem[from:end])
 	if errors.Is(err, errors.ErrUnsupported) {
 		err = s.reserveByName(r.g, from, end-from)
@@ -34,6 +32,12 @@ func (s *space) refill(r run) error {
 		r.punch()
 	}
 	return full(err, s.dir)
+}
+
+// pagesAround widens a range to whole pages.
+func (g *segment) pagesAround(from, end int64) (int64, int64) {
+	page := int64(os.Getpagesize())
+	return from &^ (page - 1), min((end+page-1)&^(page-1), int64(len(g.mem)))
 }
 
 // reserveByName reserves memory of a segment whose descriptor is closed.

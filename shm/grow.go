@@ -52,6 +52,9 @@ func (s *space) grow(i int, size int64) error {
 	if err != nil {
 		return fail(err)
 	}
+	if err := s.tune(g); err != nil {
+		return fail(errors.Join(err, g.unmap()))
+	}
 	*view[layout.SegmentHeader](g.mem, 0) = h
 	path := inDir(s.dir, growthFile(s.nonce, i, s.self))
 	if err := nameFile(f, temporary, path); err != nil {
@@ -139,6 +142,10 @@ func (s *space) openGrown(i int, w uint64) (*segment, error) {
 	if err != nil {
 		f.Close()
 		return bad(err)
+	}
+	if err := s.tune(g); err != nil {
+		f.Close()
+		return bad(errors.Join(err, g.unmap()))
 	}
 	g.keep(f)
 	s.segs[i].Store(g)

@@ -27,6 +27,9 @@ func bytesOf[T any](v *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v))
 }
 
+// addressOf is where a mapping lies, for comparing with what the kernel says.
+func addressOf(mem []byte) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))) }
+
 // offsetIn is how far b starts behind base, both of one mapping.
 func offsetIn(base *byte, b []byte) int64 {
 	return int64(uintptr(unsafe.Pointer(unsafe.SliceData(b))) - uintptr(unsafe.Pointer(base)))

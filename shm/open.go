@@ -19,6 +19,7 @@ type options struct {
 	create, attach bool
 	limit          int64
 	keep           bool
+	huge, prefault bool
 }
 
 // Create makes OpenSpace fail with fs.ErrExist if the Space exists.
@@ -106,7 +107,7 @@ func openPrivate() (*Space, error) {
 	for {
 		nonce := randomNonce()
 		tellTracker(nonce)
-		s, err := birth(directory(), privateFile(nonce), "", nonce, options{})
+		s, err := birth(directory(), privateFile(nonce), "", nonce, options{}.withEnvironment())
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -168,10 +169,11 @@ func closeAll(spaces bool) error {
 // open attaches to an existing root or makes one.
 func open(dir, file, name string, o options) (*Space, error) {
 	path := inDir(dir, file)
+	o = o.withEnvironment()
 	var end time.Time
 	for {
 		if !o.create {
-			s, err := attachTo(dir, path)
+			s, err := attachTo(dir, path, o)
 			switch {
 			case err == nil:
 				return s, nil
@@ -216,7 +218,7 @@ var (
 )
 
 // attachTo attaches to the root at path. fs.ErrNotExist: there is none, or it was left behind and has been removed.
-func attachTo(dir, path string) (*Space, error) {
+func attachTo(dir, path string, o options) (*Space, error) {
 	f, err := openSegment(path)
 	if err != nil {
 		return nil, err
@@ -235,7 +237,7 @@ func attachTo(dir, path string) (*Space, error) {
 	}
 	attached.mu.Unlock()
 
-	s, err := attach(f, dir, path)
+	s, err := attach(f, dir, path, o)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -263,7 +265,7 @@ func register(s *space) (*Space, error) {
 }
 
 // attach makes this process a member of the Space whose root is f. f is the caller's again if it fails.
-func attach(f *os.File, dir, path string) (*space, error) {
+func attach(f *os.File, dir, path string, o options) (*space, error) {
 	h, err := readHeader(f, layout.SegRoot)
 	if err != nil {
 		return nil, err
@@ -271,7 +273,7 @@ func attach(f *os.File, dir, path string) (*space, error) {
 	if err := enterRoot(f, dir, path); err != nil {
 		return nil, err
 	}
-	s, err := becomeMember(f, h, dir, path)
+	s, err := becomeMember(f, h, dir, path, o)
 	if err != nil {
 		return nil, errors.Join(err, giveUp(f, dir, path))
 	}
@@ -286,7 +288,7 @@ func attach(f *os.File, dir, path string) (*space, error) {
 }
 
 // becomeMember maps the root f, whose header h was checked and in which we have a place, and finds a slot.
-func becomeMember(f *os.File, h layout.SegmentHeader, dir, path string) (*space, error) {
+func becomeMember(f *os.File, h layout.SegmentHeader, dir, path string, o options) (*space, error) {
 	probe, err := reopen(f, path)
 	if err != nil {
 		return nil, err
@@ -299,8 +301,12 @@ func becomeMember(f *os.File, h layout.SegmentHeader, dir, path string) (*space,
 	if err != nil {
 		return nil, errors.Join(err, g.unmap(), probe.Close())
 	}
-	s := newSpace(dir, path, h, info.id, g, probe)
-	if err := s.admit(f); err != nil {
+	s := newSpace(dir, path, h, info.id, g, probe, o)
+	err = s.tune(g)
+	if err == nil {
+		err = s.admit(f)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.unmap(), probe.Close())
 	}
 	return s, nil
@@ -365,7 +371,7 @@ func (s *space) admit(f *os.File) error {
 	return s.join(f)
 }
 
-func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, probe *os.File) *space {
+func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, probe *os.File, o options) *space {
 	s := &space{
 		id: id, dir: dir, nonce: h.Nonce, probe: probe, refs: 1, opens: map[*Space]bool{}, holds: map[LocalKey]int{}, locals: map[LocalKey]Local{},
 		root:  view[layout.Root](g.mem, 0),
@@ -374,6 +380,7 @@ func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, p
 	}
 	s.path.Store(&path)
 	s.limit = int64(s.root.Limit)
+	s.huge, s.prefault = o.huge, o.prefault
 	s.kept = s.root.Flags&layout.RootKeep != 0
 	s.name = string(s.root.Name[:min(int(s.root.NameLen), len(s.root.Name))])
 	s.segs[0].Store(g)

@@ -43,6 +43,9 @@ func reopen(*os.File, string) (*os.File, error)        { return nil, errLinux }
 func reserve(*os.File, int64, int64) error             { return errLinux }
 func populate([]byte) error                            { return errLinux }
 func canPopulate() bool                                { return false }
+func adviseHuge([]byte)                                {}
+func hugeDenied(string) string                         { return "" }
+func hugeMapped([]byte) (int64, error)                 { return 0, errLinux }
 func release([]byte) error                             { return errLinux }
 func mapFile(*os.File, int64) (mmap.MMap, error)       { return nil, errLinux }
 func spaceIn(string) (total, free int64, err error)    { return 0, 0, errLinux }

@@ -25,13 +25,14 @@ func (*noCopy) Unlock() {}
 
 // space is the attachment of this process: one per inode of a root.
 type space struct {
-	id    fileID
-	dir   string
-	nonce uint64
-	limit int64
-	name  string                 // as created; "" if private
-	kept  bool                   // it outlives its members, and names hold what they are bound to
-	path  atomic.Pointer[string] // of the root; Unlink changes it
+	id             fileID
+	dir            string
+	nonce          uint64
+	limit          int64
+	name           string                 // as created; "" if private
+	huge, prefault bool                   // what this process wants of its mappings
+	kept           bool                   // it outlives its members, and names hold what they are bound to
+	path           atomic.Pointer[string] // of the root; Unlink changes it
 
 	root    *layout.Root
 	slots   []atomic.Uint64 // slot words, indexed by slot

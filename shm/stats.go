@@ -19,6 +19,8 @@ type Stats struct {
 	Returned int64 // bytes of Size that were given back to the system, at most; they are reserved again before they are used
 	Limit    int64
 	Limited  string // Limit for people, with where it comes from
+	Huge     int64  // bytes that this process has mapped by huge pages; only if it asked for them
+	NoHuge   string // why there are none, though it asked
 	Objects  int
 	Deaths   uint32 // members that were settled so far, dead or gone
 	Members  []MemberInfo
@@ -43,11 +45,18 @@ func (sp *Space) Stats() (Stats, error) {
 	defer s.release()
 	st := Stats{
 		Name: s.title(), Private: s.name == "", Kept: s.kept, Created: time.Unix(0, int64(s.root.Seg.Created)),
-		Limit: s.limit, Limited: s.limitText(), Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
+		NoHuge: s.noHuge(), Limit: s.limit, Limited: s.limitText(), Deaths: s.root.Deaths.Load(), Members: s.liveMembers(),
 	}
 	err = s.segments(func(g *segment) error {
 		st.Segments++
 		st.Size += g.reserved()
+		if s.huge {
+			n, err := hugeMapped(g.mem)
+			if err != nil {
+				return err
+			}
+			st.Huge += n
+		}
 		for i := range g.units {
 			if layout.Word(g.entries[i].Word.Load()).State() == layout.Holed {
 				st.Returned += 1 << g.shift
