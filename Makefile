@@ -67,7 +67,7 @@ modules:
 	@$(TESTS) -C . -- -timeout 20m ./...
 
 without: ## the tests with each kernel feature that is probed for forced off, and with none of them
-	@$(GO) run -C attack ./cmd/without ./futex ./shm ./ring ./pipe ./process
+	@$(GO) run -C attack ./cmd/without ./futex ./shm ./ring ./pipe ./process ./cmd/tandem
 
 fuzz: ## every Fuzz function for its share of FUZZTIME, to the first crasher (FUZZTIME=10m, ONLY=name)
 	@$(GO) run -C attack ./cmd/fuzz -time $(FUZZTIME) -only '$(ONLY)' .. ../bench .

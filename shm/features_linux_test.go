@@ -21,7 +21,8 @@ func TestEveryFeatureIsProbed(t *testing.T) {
 		}
 	}
 	for _, f := range all {
-		if f.Name == string(feature.MapLock) && f.InUse != mappingsHoldLocks() || f.Name == string(feature.RobustList) && f.InUse != (notice.tid != 0) {
+		if f.Name == string(feature.MapLock) && f.InUse != mappingsHoldLocks() ||
+			f.Name == string(feature.RobustList) && f.InUse != (notice.tid != 0) {
 			t.Errorf("%+v", f)
 		}
 	}

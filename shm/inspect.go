@@ -258,7 +258,8 @@ func (v *inspector) adopt(e *SpaceInfo, r *rootSeen, f *source) {
 				v.moved = true
 				return
 			}
-			e.Err = errors.Join(e.Err, fmt.Errorf("segment %d, %s, is not there or not the one that was published: %w", i, file, ErrCorrupt))
+			e.Err = errors.Join(e.Err, fmt.Errorf("segment %d, %s, is not there, or not the one that was published: %w", i,
+				file, ErrCorrupt))
 			return
 		}
 	}

@@ -343,13 +343,15 @@ func FuzzInspect(f *testing.F) {
 	units := word(uint64(layout.MakeWord(layout.Slab, 0, 0)), 0, uint64(layout.MakeWord(layout.Shared, 0, 0)), 0,
 		uint64(layout.MakeWord(layout.Cont, 1, 0)), 0)
 	whole := slices.Clone(bytesOf(&root))
-	f.Add(whole, slots, word(0, 77), units, append(slices.Clone(bytesOf(&slab)), units...), layout.RootHeap+rootHeap, int64(1<<20), int16(1))
+	f.Add(whole, slots, word(0, 77), units, append(slices.Clone(bytesOf(&slab)), units...),
+		layout.RootHeap+rootHeap, int64(1<<20), int16(1))
 	grown := newHeader(layout.SegGrowth, 7, 1, firstGrown)
 	grown.Self = 5
 	f.Add(slices.Clone(bytesOf(&grown)), slots, units, []byte{}, []byte{}, int64(grown.Size), int64(0), int16(2))
 	root.Seg.UnitShift, root.Seg.Units, root.Seg.Size = 36, 1024, layout.RootHeap+1024<<36
 	most := layout.SlabHeader{Class: 0, Count: 1<<32 - 1, Block: 64, First: 1 << 31, Units: 1024}
-	f.Add(slices.Clone(bytesOf(&root)), slots, []byte{}, units, slices.Clone(bytesOf(&most)), int64(root.Seg.Size), int64(1<<16), int16(0))
+	f.Add(slices.Clone(bytesOf(&root)), slots, []byte{}, units, slices.Clone(bytesOf(&most)),
+		int64(root.Seg.Size), int64(1<<16), int16(0))
 	f.Fuzz(func(t *testing.T, header, slots, segments, units, heap []byte, size, memory int64, held int16) {
 		if memory > 1<<24 {
 			return // reads that much
@@ -399,7 +401,8 @@ func TestPlantedFilesAreInNobodysWay(t *testing.T) {
 		defer os.Remove(planted)
 	}
 	removed, err := Sweep()
-	if !slices.Equal(removed, []string{filepath.Base(path)}) || !errors.Is(err, ErrCorrupt) || strings.Count(err.Error(), "no regular file of user 0") != 2 {
+	if !slices.Equal(removed, []string{filepath.Base(path)}) || !errors.Is(err, ErrCorrupt) ||
+		strings.Count(err.Error(), "no regular file of user 0") != 2 {
 		t.Errorf("%v, %v", removed, err)
 	}
 	if left := files(t); len(left) != 2 {

@@ -26,9 +26,9 @@ func doctorCommand() *cli.Command {
 		Name:      "doctor",
 		Usage:     "look whether this machine is fit, and what is in force on it",
 		UsageText: "tandem doctor [--json]",
-		Description: `Looks at the directory for shared memory, makes a Space there and removes it again, asks the kernel for each feature that
-Tandem can do without, measures what a wake-up costs, and prints the policy that follows, with the source of each value.
-Problems come first, each with what to do about it; then the exit status is 1.
+		Description: `Looks at the directory for shared memory, makes a Space there and removes it again, asks the kernel for each feature
+that Tandem can do without, measures what a wake-up costs, and prints the policy that follows, with the source of each
+value. Problems come first, each with what to do about it; then the exit status is 1.
 
 Examples:
    tandem doctor
@@ -101,15 +101,17 @@ func (d *doctor) directory() {
 	}
 	d.Directory.Exists, d.Directory.Type, d.Directory.Options = true, fs.kind, fs.options
 	d.Directory.Size, d.Directory.Free = fs.size, fs.free
-	larger := fmt.Sprintf("mount -o remount,size=1G %s, or docker run --shm-size=1g, or name another directory by %s", d.Directory.Path, shm.EnvDir)
+	dir, another := d.Directory.Path, "name another directory by "+shm.EnvDir
+	larger := fmt.Sprintf("mount -o remount,size=1G %s, or docker run --shm-size=1g, or %s", dir, another)
 	switch {
 	case fs.kind == "tmpfs" && fs.size > 0 && fs.size < leastDirectory: // 0: a tmpfs without a limit
-		d.problem(larger, "%s has only %s in all", d.Directory.Path, bytes(fs.size))
+		d.problem(larger, "%s has only %s in all", dir, bytes(fs.size))
 	case fs.size > 0 && fs.free < leastFree:
-		d.problem("remove what is not needed (tandem ls, tandem clean), or "+larger, "%s has only %s of %s free", d.Directory.Path, bytes(fs.free), bytes(fs.size))
+		d.problem("remove what is not needed (tandem ls, tandem clean), or "+larger, "%s has only %s of %s free", dir,
+			bytes(fs.free), bytes(fs.size))
 	}
 	if slices.Contains(fs.options, "ro") {
-		d.problem("mount it for writing, or name another directory by "+shm.EnvDir, "%s is read-only", d.Directory.Path)
+		d.problem("mount it for writing, or "+another, "%s is read-only", dir)
 	}
 }
 
@@ -214,10 +216,12 @@ func printDiagnosis(w io.Writer, d jsonDoctor) error {
 	}
 	fact("Spaces", "%d alive, %d kept, %d leaked, %d damaged", d.Spaces.Alive, d.Spaces.Kept, d.Spaces.Leaked, d.Spaces.Damaged)
 	fact("limit of a Space", "%s", orUnknown(d.Memory.Limit > 0, bytes(d.Memory.Limit)))
-	fact("memory of the control group", "%s", either(d.Memory.CgroupLimit > 0, bytes(d.Memory.CgroupLimit)+" ("+d.Memory.CgroupFile+")", "no limit"))
+	fact("memory of the control group", "%s", either(d.Memory.CgroupLimit > 0,
+		bytes(d.Memory.CgroupLimit)+" ("+d.Memory.CgroupFile+")", "no limit"))
 	fact("tracker", "%s", d.Tracker)
 	fact("processors", "%d usable: affinity %d, quota %s, GOMAXPROCS %d; threads of a core: %s", d.CPUs.Usable, d.CPUs.Affinity,
-		either(d.CPUs.Quota > 0, strconv.FormatFloat(d.CPUs.Quota, 'g', 3, 64), "none"), d.CPUs.GOMAXPROCS, orUnknown(d.CPUs.Threads > 0, strconv.Itoa(d.CPUs.Threads)))
+		either(d.CPUs.Quota > 0, strconv.FormatFloat(d.CPUs.Quota, 'g', 3, 64), "none"), d.CPUs.GOMAXPROCS,
+		orUnknown(d.CPUs.Threads > 0, strconv.Itoa(d.CPUs.Threads)))
 	fact("model", "%s%s", cmp.Or(d.CPUs.Model, "unknown"), either(d.CPUs.Virtual, ", virtual", ""))
 	fact("caches", "L1 %s, L2 %s, L3 %s", cache(d.CPUs.L1), cache(d.CPUs.L2), cache(d.CPUs.L3))
 	fact("a wake-up costs", "%v", time.Duration(d.Costs.Wake))

@@ -17,8 +17,8 @@ type fileSystem struct {
 // names of file systems that segments may lie on.
 var kinds = map[int64]string{
 	unix.TMPFS_MAGIC: "tmpfs", unix.HUGETLBFS_MAGIC: "hugetlbfs", unix.RAMFS_MAGIC: "ramfs", unix.EXT4_SUPER_MAGIC: "ext4",
-	unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", unix.NFS_SUPER_MAGIC: "nfs",
-	unix.V9FS_MAGIC: "9p",
+	unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs",
+	unix.NFS_SUPER_MAGIC: "nfs", unix.V9FS_MAGIC: "9p",
 }
 
 func lookAtDirectory(dir string) (fileSystem, error) {
@@ -33,7 +33,8 @@ func lookAtDirectory(dir string) (fileSystem, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return fileSystem{}, &os.PathError{Op: "ask the size of", Path: dir, Err: err}
 	}
-	f := fileSystem{kind: kinds[int64(st.Type)], options: []string{"rw"}, size: int64(st.Blocks) * int64(st.Bsize), free: int64(st.Bavail) * int64(st.Bsize)}
+	f := fileSystem{kind: kinds[int64(st.Type)], options: []string{"rw"},
+		size: int64(st.Blocks) * int64(st.Bsize), free: int64(st.Bavail) * int64(st.Bsize)}
 	if f.kind == "" {
 		f.kind = fmt.Sprintf("type %#x", st.Type)
 	}

@@ -16,7 +16,8 @@
 // # Crash behaviour
 //
 // ls takes no part in any Space: it never counts as being attached, and killed or stopped it is in nobody's way. doctor makes
-// a Space of its own and removes it; killed, it leaves that to the next cleaner. clean and rm may be killed at any instruction: what they had begun to remove is removed by the next cleaner.
+// a Space of its own and removes it; killed, it leaves that to the next cleaner. clean and rm may be killed at any
+// instruction: what they had begun to remove is removed by the next cleaner.
 package main
 
 import (

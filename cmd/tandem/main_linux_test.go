@@ -237,7 +237,11 @@ func TestCleanTakesTheLeakedAndNothingElse(t *testing.T) {
 	if strings.ReplaceAll(strings.ReplaceAll(dry, "would remove", "removed"), "would come", "came") != done {
 		t.Errorf("planned:\n%sdone:\n%s", dry, done)
 	}
-	if !regexp.MustCompile(`^removed private space [0-9a-f]{16}: [0-9.]+ MiB\nremoved space "crashed": [0-9.]+ MiB\n[0-9.]+ MiB of memory came back\n$`).MatchString(done) {
+	want := regexp.MustCompile(`^removed private space [0-9a-f]{16}: [0-9.]+ MiB
+removed space "crashed": [0-9.]+ MiB
+[0-9.]+ MiB of memory came back
+$`)
+	if !want.MatchString(done) {
 		t.Error(done)
 	}
 	if got := left(t); !slices.Equal(got, stays) {
@@ -310,7 +314,8 @@ func TestCleanOfAllUsers(t *testing.T) {
 			seen = append(seen, line)
 		}
 	}
-	if theirs.Wait() != exitDone || len(seen) != 1 || !strings.Contains(seen[0], " unknown ") || !strings.Contains(seen[0], "permission denied") {
+	if theirs.Wait() != exitDone || len(seen) != 1 || !strings.Contains(seen[0], " unknown ") ||
+		!strings.Contains(seen[0], "permission denied") {
 		t.Errorf("another user sees %q", seen)
 	}
 	if inv := listed(t); len(inv.Spaces) != 1 {
@@ -413,7 +418,8 @@ func TestRmRemovesWhatIsNotInUse(t *testing.T) {
 }
 
 func TestWrongUseIsTwo(t *testing.T) {
-	for _, args := range [][]string{{}, {"frob"}, {"ls", "x"}, {"ls", "--frob"}, {"clean", "x"}, {"rm"}, {"rm", "a/b"}, {"version", "x"}, {"doctor", "x"}, {"--json", "ls"}} {
+	for _, args := range [][]string{{}, {"frob"}, {"ls", "x"}, {"ls", "--frob"}, {"clean", "x"}, {"rm"}, {"rm", "a/b"},
+		{"version", "x"}, {"doctor", "x"}, {"--json", "ls"}} {
 		refused(t, exitUsage, args, "see tandem --help")
 	}
 	t.Setenv(shm.EnvDir, "/nonexistent")

@@ -16,9 +16,9 @@ func rmCommand() *cli.Command {
 		Usage:     "remove named Spaces, also kept or damaged ones",
 		UsageText: "tandem rm [--force] NAME...",
 		ArgsUsage: "NAME...",
-		Description: `Removes each named Space of this user, also a mailbox (kept) or a damaged file. One that is in use is refused, and its
-members are named; with --force it loses its name: its members go on, whoever opens the name makes a new one, and the
-memory goes with the last member.
+		Description: `Removes each named Space of this user, also a mailbox (kept) or a damaged file. One that is in use is refused, and
+its members are named; with --force it loses its name: its members go on, whoever opens the name makes a new one, and
+the memory goes with the last member.
 
 Examples:
    tandem rm prices

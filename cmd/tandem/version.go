@@ -32,7 +32,8 @@ Example:
 }
 
 func version() jsonVersion {
-	v := jsonVersion{Version: "(devel)", Layout: layout.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := jsonVersion{Version: "(devel)", Layout: layout.Version, Go: runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		v.Version = b.Main.Version
 		for _, s := range b.Settings {
