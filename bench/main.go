@@ -6,7 +6,7 @@
 //	ONLY='^spsc/.*/64/' go run .      # rows by bench/impl/case/size/wait/cores, and what they are compared with
 //	FORMAT=json go run .              # one object a line; gobench is for benchstat
 //
-// Rows that are compared are measured in turn, A B C A B C, each repetition within a fraction of a second and beginning
+// Rows that are compared are measured in turn, A B C B C A, each repetition within a fraction of a second and beginning
 // with the cache line's round trip; the ratio printed is the median of the repetitions' ratios. On machines that change
 // their mood between two seconds (virtual ones do) that is the figure to trust; value, min and max say how the mood was.
 //

@@ -130,7 +130,7 @@ func (s *session) run(first, last int) error {
 	}
 	for rep := first; rep < last; rep++ {
 		line := 0.0
-		for _, row := range rows {
+		for _, row := range s.turns(rows, rep) {
 			if row.Reps > 0 && rep >= row.Reps {
 				continue
 			}
@@ -158,6 +158,21 @@ func (s *session) run(first, last int) error {
 		}
 	}
 	return nil
+}
+
+// turns is the order of a repetition: the line first, and the others beginning with another one each time, for who comes after
+// the line finds other caches than who comes after a row like itself.
+func (s *session) turns(rows []*Row, rep int) []*Row {
+	first := 0
+	if rows[0] == s.line {
+		first = 1
+	}
+	others := rows[first:]
+	if len(others) == 0 {
+		return rows
+	}
+	k := rep % len(others)
+	return slices.Concat(rows[:first], others[k:], others[:k])
 }
 
 // once runs a row once. It returns nothing for a row that has failed, now or before.

@@ -1,4 +1,4 @@
-// Package move copies large blocks in ways that Go's memmove does not, without a crossing into C. It is a package of its own
+// Package move copies large blocks in a way that Go's memmove does not, without a crossing into C. It is a package of its own
 // because assembly and cgo cannot share one.
 //
 // # Concurrency
@@ -13,5 +13,5 @@ package move
 // piece is how much is copied at once: some 10 µs, during which a garbage collection would have to wait.
 const piece = 256 << 10
 
-// Least is the smallest block for Movsb and Stream.
+// Least is the smallest block.
 const Least = 64

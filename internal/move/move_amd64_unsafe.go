@@ -7,9 +7,6 @@ import "unsafe"
 //go:noescape
 func movsb(dst, src *byte, n uintptr)
 
-//go:noescape
-func stream(dst, src *byte, n uintptr)
-
 // Movsb copies src to dst, which has the same length, at least Least, and does not overlap it, by rep movsb.
 func Movsb(dst, src []byte) {
 	for len(src) >= piece+Least {
@@ -17,13 +14,4 @@ func Movsb(dst, src []byte) {
 		dst, src = dst[piece:], src[piece:]
 	}
 	movsb(unsafe.SliceData(dst), unsafe.SliceData(src), uintptr(len(src)))
-}
-
-// Stream does so by stores that bypass the caches.
-func Stream(dst, src []byte) {
-	for len(src) >= piece+Least {
-		stream(unsafe.SliceData(dst), unsafe.SliceData(src), piece)
-		dst, src = dst[piece:], src[piece:]
-	}
-	stream(unsafe.SliceData(dst), unsafe.SliceData(src), uintptr(len(src)))
 }

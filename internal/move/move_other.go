@@ -4,6 +4,3 @@ package move
 
 // Movsb is copy: this processor has no other way.
 func Movsb(dst, src []byte) { copy(dst, src) }
-
-// Stream is copy.
-func Stream(dst, src []byte) { copy(dst, src) }

@@ -9,20 +9,18 @@ import (
 func TestACopyIsExactWhereverItLies(t *testing.T) {
 	const room = 256
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for name, move := range map[string]func(dst, src []byte){"movsb": Movsb, "stream": Stream} {
-		for _, n := range []int{Least, Least + 1, 100, 127, 128, 129, 191, 192, 1000, 4096, piece - 1, piece, piece + 1, piece + Least, 2*piece + Least + 3} {
-			for range 8 {
-				from, to := rnd.IntN(room), rnd.IntN(room)
-				src, dst := make([]byte, n+2*room), make([]byte, n+2*room)
-				for i := range src {
-					src[i], dst[i] = byte(rnd.Uint32()), byte(i)
-				}
-				want := bytes.Clone(dst)
-				copy(want[to:to+n], src[from:])
-				move(dst[to:to+n:to+n], src[from:from+n:from+n])
-				if !bytes.Equal(dst, want) {
-					t.Fatalf("%s: %d bytes from %d to %d: wrong", name, n, from, to)
-				}
+	for _, n := range []int{Least, Least + 1, 100, 127, 128, 129, 191, 192, 1000, 4096, piece - 1, piece, piece + 1, piece + Least, 2*piece + Least + 3} {
+		for range 8 {
+			from, to := rnd.IntN(room), rnd.IntN(room)
+			src, dst := make([]byte, n+2*room), make([]byte, n+2*room)
+			for i := range src {
+				src[i], dst[i] = byte(rnd.Uint32()), byte(i)
+			}
+			want := bytes.Clone(dst)
+			copy(want[to:to+n], src[from:])
+			Movsb(dst[to:to+n:to+n], src[from:from+n:from+n])
+			if !bytes.Equal(dst, want) {
+				t.Fatalf("%d bytes from %d to %d: wrong", n, from, to)
 			}
 		}
 	}

@@ -41,11 +41,8 @@ var Check = sync.OnceValue(func() error {
 	return err
 })
 
-// Copying is Copy and CopyFrom of the policy in force. They do not change while the process runs.
-var Copying = sync.OnceValues(func() (Method, int) {
-	p := Current()
-	return p.Copy.Value, p.CopyFrom
-})
+// Copying is Copy of the policy in force. It does not change while the process runs.
+var Copying = sync.OnceValue(func() Method { return Current().Copy.Value })
 
 // Calibrated sets what was measured: the cost of a wake-up, and of a spin-wait hint. It is for package futex.
 func Calibrated(aWake, aPoll time.Duration) {

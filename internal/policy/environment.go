@@ -59,7 +59,6 @@ func Override(p Policy, getenv func(string) string) (Policy, error) {
 	override(&p.Copy, EnvCopy, getenv, note, list(methods), func(s string) (Method, bool) {
 		return Method(s), slices.Contains(methods, Method(s))
 	})
-	p.CopyFrom = copyFrom(p.Copy.Value)
 	return p, errors.Join(errs...)
 }
 

@@ -39,8 +39,7 @@ type Policy struct {
 	// Publish is how often in a lap a consumer tells the producer how far it is: every 1/Publish of the ring.
 	Publish Setting[int]
 	// Copy is how blocks of CopyFrom bytes and more are copied. Smaller ones are left to Go.
-	Copy     Setting[Method]
-	CopyFrom int
+	Copy Setting[Method]
 
 	Machine Machine // that it was made for
 }
@@ -65,11 +64,13 @@ type Method string
 
 // The methods. Where a build or a processor lacks one, it cannot be chosen.
 const (
-	CopyGo     Method = "go"     // the runtime's memmove
-	CopyC      Method = "c"      // the C library's memcpy, at the price of a crossing
-	CopyMovsb  Method = "movsb"  // rep movsb: whole lines, unread, at the processor's discretion
-	CopyStream Method = "stream" // stores that bypass the caches
+	CopyGo    Method = "go"    // the runtime's memmove
+	CopyC     Method = "c"     // the C library's memcpy, at the price of a crossing
+	CopyMovsb Method = "movsb" // rep movsb: whole lines, unread, at the processor's discretion
 )
+
+// CopyFrom is from how many bytes on a Method other than Go's may be worth it.
+const CopyFrom = 8 << 10
 
 // Methods are those that this machine has, the plainest first.
 func (m Machine) Methods() []Method {
@@ -78,7 +79,7 @@ func (m Machine) Methods() []Method {
 		all = append(all, CopyC)
 	}
 	if m.Amd64 {
-		all = append(all, CopyMovsb, CopyStream)
+		all = append(all, CopyMovsb)
 	}
 	return all
 }
@@ -97,17 +98,15 @@ const (
 
 // For is the policy for a machine.
 func For(m Machine) Policy {
-	p := Policy{
+	return Policy{
 		Wait:     computed("auto"),
 		Spin:     computed(spin(m)),
 		Spinners: computed(spinners(m)),
 		Ring:     computed(ring(m)),
 		Publish:  computed(publish),
+		Copy:     computed(method(m)),
 		Machine:  m,
 	}
-	p.Copy = computed(method(m))
-	p.CopyFrom = copyFrom(p.Copy.Value)
-	return p
 }
 
 func computed[T any](v T) Setting[T] { return Setting[T]{v, Computed} }
@@ -126,13 +125,12 @@ func spin(m Machine) time.Duration {
 	return min(max(wake, leastWake), mostWake) * 5 / 2
 }
 
-// spinners: who polls takes a core from somebody. One of two, for the peer polls in a process of its own; and half of the
-// cores, not of their threads, which would slow each other down.
+// spinners: one for each processor. Who polls gives most of a core to its other threads (PAUSE), so those count in full.
 func spinners(m Machine) int {
 	if m.Cores < 2 {
 		return 0
 	}
-	return max(1, m.Cores/max(m.Threads, 1)/2)
+	return m.Cores
 }
 
 // ring: a quarter of the cache that a core has to itself. Larger rings save switches where the two sides share processors, and
@@ -153,23 +151,16 @@ func (p *Policy) RingIn(limit int64) int {
 	return n
 }
 
-// method: the C library's memcpy is chosen for the processor, and beats Go's where there is much to copy.
+// method: the C library's memcpy is chosen for the processor, by who knows more of them than we do. Without it, what it mostly
+// chooses where the processor says that it is good at it.
 func method(m Machine) Method {
-	if m.CLib {
+	switch {
+	case m.CLib:
 		return CopyC
+	case m.Amd64 && m.ERMS:
+		return CopyMovsb
 	}
 	return CopyGo
-}
-
-// copyFrom is from how many bytes on a method beats Go's copy.
-func copyFrom(m Method) int {
-	switch m {
-	case CopyMovsb:
-		return 2 << 10
-	case CopyC, CopyStream:
-		return 8 << 10
-	}
-	return 0
 }
 
 // A Line is a setting as a person reads it.
