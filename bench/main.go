@@ -4,6 +4,7 @@
 //
 //	go run .                          # the tables, some minutes
 //	ONLY='^spsc/.*/64/' go run .      # rows by bench/impl/case/size/wait/cores, and what they are compared with
+//	ONLY='^policy' go run .           # what the policy chooses beside what it could be forced to; only if asked for
 //	FORMAT=json go run .              # one object a line; gobench is for benchstat
 //
 // Rows that are compared are measured in turn, A B C B C A, each repetition within a fraction of a second and beginning
