@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/tandem-ipc/tandem/internal/leak"
 	"github.com/tandem-ipc/tandem/internal/roles"
-	"github.com/tandem-ipc/tandem/internal/tracker"
 	"github.com/tandem-ipc/tandem/pipe"
 	"github.com/tandem-ipc/tandem/process"
 	"github.com/tandem-ipc/tandem/shm"
@@ -80,22 +78,6 @@ func slay(t *testing.T, pids []int) {
 	}
 }
 
-// trackerOf finds the tracker of the tree of a main process.
-func trackerOf(t *testing.T, pid int) int {
-	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	must(t, err)
-	for _, f := range all {
-		if b, err := os.ReadFile(f); err == nil && string(b) == tracker.Name+"\x00"+strconv.Itoa(pid)+"\x00" {
-			tracker, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			must(t, err)
-			return tracker
-		}
-	}
-	t.Fatalf("process %d has no tracker", pid)
-	return 0
-}
-
 func TestNothingIsLeftOfATreeThatWasKilled(t *testing.T) {
 	for range 5 {
 		a, b := pair(t)
@@ -127,7 +109,8 @@ func TestScenarioD9TheTrackerIsKilled(t *testing.T) {
 	p, pids := startCrew(t)
 	q, others := startCrew(t)
 	for _, main := range []int{pids[0], others[0]} {
-		pid := trackerOf(t, main)
+		var pid int
+		eventually(t, "there is a tracker", func() bool { pid = leak.TrackerOf(main); return pid != 0 })
 		must(t, syscall.Kill(pid, syscall.SIGKILL))
 		gone(t, pid)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tandem-ipc/tandem/csrc"
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/leak"
 	"github.com/tandem-ipc/tandem/internal/roles"
 	"github.com/tandem-ipc/tandem/internal/tracker"
 )
@@ -134,31 +135,17 @@ func treeDir(t testing.TB) string {
 // trackerOf waits until the tracker of a tree has its name, and returns its pid.
 func trackerOf(t *testing.T, p *roles.Proc) (pid int) {
 	t.Helper()
-	eventually(t, "there is a tracker", func() bool { pid = findTracker(t, p); return pid != 0 })
+	eventually(t, "there is a tracker", func() bool { pid = findTracker(p); return pid != 0 })
 	return pid
 }
 
 func awaitNoTracker(t *testing.T, p *roles.Proc) {
 	t.Helper()
-	eventually(t, "the tracker has ended", func() bool { return findTracker(t, p) == 0 })
+	eventually(t, "the tracker has ended", func() bool { return findTracker(p) == 0 })
 }
 
-// findTracker finds the tracker of a tree by what it is called; 0 if there is none.
-func findTracker(t *testing.T, p *roles.Proc) int {
-	t.Helper()
-	want := tracker.Name + "\x00" + strconv.Itoa(p.Cmd.Process.Pid) + "\x00"
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range all {
-		if b, err := os.ReadFile(f); err == nil && string(b) == want {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			return pid
-		}
-	}
-	return 0
-}
+// findTracker finds the tracker of a tree; 0 if there is none.
+func findTracker(p *roles.Proc) int { return leak.TrackerOf(p.Cmd.Process.Pid) }
 
 func isEmpty(dir string) bool {
 	all, err := os.ReadDir(dir)
@@ -188,7 +175,7 @@ func TestTheTrackerWaitsForTheChildren(t *testing.T) {
 	p := startTree(t, dir, "private")
 	c := startTree(t, dir, "inherit", p.Ask("object"))
 	pid := trackerOf(t, p)
-	if other := findTracker(t, c); other != 0 {
+	if other := findTracker(c); other != 0 {
 		t.Fatalf("the child has a tracker of its own, %d", other)
 	}
 	p.Kill()
@@ -362,7 +349,7 @@ func TestTheTrackerCanBeTurnedOff(t *testing.T) {
 	dir := treeDir(t)
 	p := roles.StartAs(t, []string{EnvDir + "=" + dir, EnvTracker + "=off"}, nil, "tree", "private")
 	p.Expect("in")
-	if got := p.Ask("tracked"); got != "shm: no tracker: turned off by TANDEM_TRACKER" || findTracker(t, p) != 0 {
+	if got := p.Ask("tracked"); got != "shm: no tracker: turned off by TANDEM_TRACKER" || findTracker(p) != 0 {
 		t.Fatal(got)
 	}
 	t.Setenv(EnvTracker, "perhaps")

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-ipc/tandem/internal/tracker"
 )
 
 const (
@@ -178,6 +180,19 @@ func (w *Watch) users() []string {
 		}
 	}
 	return all
+}
+
+// TrackerOf finds the tracker that a process has started, by what it is called; 0 if there is none.
+func TrackerOf(pid int) int {
+	want := tracker.Name + "\x00" + strconv.Itoa(pid) + "\x00"
+	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range all {
+		if b, err := os.ReadFile(f); err == nil && string(b) == want {
+			found, _ := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			return found
+		}
+	}
+	return 0
 }
 
 func described(pid string) string {
