@@ -1,6 +1,7 @@
 // Package csrc is the C side of Tandem: layout.h, the one definition of what lies in shared memory, and the hot path in C:
 // batches and bulk copies, one crossing each. A crossing costs 30 to 100 ns, so single messages are pushed and popped in
-// Go (package ring). It is a package of its own because cgo and Go assembly cannot share one.
+// Go (package ring). It is a package of its own because cgo and Go assembly cannot share one. It is also where a resource
+// tracker waits, before there is a Go runtime (tracker_linux.c).
 //
 // Without cgo Available is false and callers use their Go code: everything works, batches are slower.
 //

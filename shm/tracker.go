@@ -1,7 +1,6 @@
 package shm
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -10,13 +9,11 @@ import (
 // EnvTracker turns the tracker off: TANDEM_TRACKER=off.
 const EnvTracker = "TANDEM_TRACKER"
 
-// ErrNoTracker is returned by Tracked in a process tree that has no tracker.
-var ErrNoTracker = errors.New("no tracker")
-
-// Tracked tells whether a tracker cleans up behind this process tree: nil, or an ErrNoTracker that says why not. It begins
-// with the first use of a Space. Where none can be started, everything else works, and what a killed tree leaves is
-// removed by the next process that uses a Space: without /proc, in a library of a program in another language, and in a process
-// that adopts orphans (the first of its PID namespace, a subreaper), for the tracker would be its child. In a child it is nil: this is its parents' concern.
+// Tracked tells whether this process tree was given a tracker, which cleans up behind it: nil, or an ErrNoTracker that says
+// why not. It begins with the first use of a Space. Where none can be started everything else works, and what a killed
+// tree leaves is removed by the next process that uses a Space: without /proc; in a library of a program in another
+// language; in a process that adopts orphans (the first of its PID namespace, a subreaper), whose child the tracker would
+// be. In a child Tracked returns nil: this is its parents' concern.
 func Tracked() error {
 	on, err := trackerWanted()
 	switch {

@@ -67,40 +67,16 @@ func startTracker() error {
 	if err := mainIsOurs(); err != nil {
 		return err
 	}
-	dir, err := filepath.Abs(directory())
-	if err != nil {
-		return err
-	}
 	f, err := newTreeFile()
 	if err != nil {
 		return err
 	}
-	fail := func(err error) error { return errors.Join(err, f.Close()) }
-	if ok, err := tryLock(f, readLock, layout.LockMapped); err != nil || !ok {
-		return fail(errors.Join(err, fmt.Errorf("lock a new file: %w", ErrBusy)))
-	}
-	second, err := reopen(f, "")
+	m, err := mapFile(f, int64(os.Getpagesize()))
 	if err != nil {
-		return fail(err)
+		return errors.Join(err, f.Close())
 	}
-	defer second.Close()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return fail(err)
-	}
-	defer null.Close()
-	info, err := fstat(f)
-	if err != nil {
-		return fail(err)
-	}
-	m, err := mapFile(f, info.size)
-	if err != nil {
-		return fail(err)
-	}
-	argv := []string{tracker.Name, strconv.Itoa(os.Getpid())}
-	env := append([]string{tracker.Env + "=1", EnvDir + "=" + dir}, os.Environ()...) // the first one counts
-	if err := detach.Start("/proc/self/exe", argv, env, null, second); err != nil {
-		return fail(errors.Join(err, m.Unmap()))
+	if err := launch(f); err != nil {
+		return errors.Join(err, m.Unmap(), f.Close())
 	}
 	tree.mapped, tree.told = m, view[layout.Tree](m, 0)
 	if mappingsHoldLocks() {
@@ -108,6 +84,47 @@ func startTracker() error {
 	}
 	tree.kept = f
 	return nil
+}
+
+// newTreeFile makes a page of memory without a name, with our lock on it.
+func newTreeFile() (*os.File, error) {
+	const name = "tandem-tree"
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	size := int64(os.Getpagesize())
+	_, err = tryLock(f, readLock, layout.LockMapped) // nobody else has it
+	if err := errors.Join(err, f.Truncate(size), reserve(f, 0, size)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// launch starts the tracker of the tree file f.
+func launch(f *os.File) error {
+	// In a directory of its own it needs to know ours.
+	dir, err := filepath.Abs(directory())
+	if err != nil {
+		return err
+	}
+	second, err := reopen(f, "")
+	if err != nil {
+		return err
+	}
+	defer second.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	argv := []string{tracker.Name, strconv.Itoa(os.Getpid())}
+	env := append([]string{tracker.Env + "=1", EnvDir + "=" + dir}, os.Environ()...) // the first one counts
+	return detach.Start("/proc/self/exe", argv, env, null, second)
 }
 
 // mainIsOurs tells whether this program's start leads to this package before main. As a library of a program in another
@@ -123,24 +140,6 @@ func mainIsOurs() error {
 		}
 	}
 	return nil
-}
-
-// newTreeFile makes a page of memory without a name.
-func newTreeFile() (*os.File, error) {
-	const name = "tandem-tree"
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL { // before Linux 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make a file in memory: %w", err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	size := int64(os.Getpagesize())
-	if err := errors.Join(f.Truncate(size), reserve(f, 0, size)); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // tellTracker names the tree's private Space, before it gets its name in the file system.

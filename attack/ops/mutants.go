@@ -128,8 +128,8 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "tracker: it shares the tree file's description, and so its lock",
 			File: "shm/tracker_linux.go",
-			Old:  `detach.Start("/proc/self/exe", argv, env, null, second)`,
-			New:  `detach.Start("/proc/self/exe", argv, env, null, f)`,
+			Old:  `	return detach.Start("/proc/self/exe", argv, env, null, second)`,
+			New:  `	return detach.Start("/proc/self/exe", argv, env, null, f)`,
 			Only: "^tracker/start$",
 		},
 		{

@@ -29,9 +29,10 @@ type request struct {
 	mask  uint64  // of this thread before
 }
 
-// start blocks all signals, for a handler in one of its processes would run Go code there, and clones a process that clones another one and ends; that executes the program. Both clones share our memory and we
-// stand still until the last one has left it (as vfork), so neither needs a stack or a copy of page tables. The first has
-// no exit signal: it is seen only by who waits for it with __WCLONE. It returns the first one's pid, or a negative error.
+// start blocks all signals, for a handler in one of its processes would run Go code there. It clones a process that clones
+// another one and ends; that one executes the program. Both share our memory and we stand still until the last of them has
+// left it (as with vfork), so neither needs a stack or a copy of page tables. The first has no exit signal: it is seen only
+// by who waits for it with __WCLONE or __WALL. It returns the first one's pid, or a negative error.
 //
 //go:noescape
 func start(r *request) int
