@@ -126,18 +126,12 @@ func mutants() []sweep.Mutant {
 			Only: "^space/sweep-beside-the-living$",
 		},
 		{
-			Name: "tracker: it shares the tree file's description, and so its lock",
-			File: "shm/tracker_linux.go",
-			Old:  `	return detach.Start("/proc/self/exe", argv, env, null, second)`,
-			New:  `	return detach.Start("/proc/self/exe", argv, env, null, f)`,
-			Only: "^tracker/start$",
-		},
-		{
-			Name: "remove: half a mailbox can be revived",
+			Name: "tracker: it is started when the Space is there",
 			File: "shm/clean.go",
-			Old:  `		if err := doom(f); err != nil {`,
-			New:  `		if err := error(nil); err != nil {`,
-			Only: "^keep/remove$",
+			Old:  `	return track()`,
+			New: `	time.AfterFunc(100*time.Millisecond, func() { track() })
+	return nil`,
+			Only: "^tracker/start$",
 		},
 		{
 			Name: "settle: the slot is clean before the rest",
