@@ -86,8 +86,16 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 // reserveRoot gives a root its size and its memory: what is always used, one slot, and as much heap as there is room for.
 func reserveRoot(f *os.File, dir string, slot int, heap int64) (int64, error) {
 	for heap = heap &^ (leastHeap - 1); ; heap = heap / 2 &^ (leastHeap - 1) {
-		err := errors.Join(f.Truncate(layout.RootHeap+heap), reserve(f, 0, layout.RootLives), reserveSlot(f, slot),
-			reserve(f, layout.RootHeap, heap))
+		err := f.Truncate(layout.RootHeap + heap)
+		if err == nil {
+			err = reserve(f, 0, layout.RootLives)
+		}
+		if err == nil {
+			err = reserveSlot(f, slot)
+		}
+		if err == nil {
+			err = reserve(f, layout.RootHeap, heap)
+		}
 		if err == nil {
 			return heap, nil
 		}
@@ -102,9 +110,10 @@ func reserveRoot(f *os.File, dir string, slot int, heap int64) (int64, error) {
 
 // reserveSlot backs what a member in this slot touches and others look at.
 func reserveSlot(f *os.File, slot int) error {
-	return errors.Join(
-		reserve(f, layout.RootLives+int64(slot)*layout.LifeStride, layout.LifeStride),
-		reserve(f, pageOf(slot), layout.PageSize))
+	if err := reserve(f, layout.RootLives+int64(slot)*layout.LifeStride, layout.LifeStride); err != nil {
+		return err
+	}
+	return reserve(f, pageOf(slot), layout.PageSize)
 }
 
 func pageOf(slot int) int64 { return layout.RootPages + int64(slot)*layout.PageSize }

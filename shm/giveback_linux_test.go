@@ -195,7 +195,7 @@ func TestWithoutMemoryAnAllocationFailsAndNothingFaults(t *testing.T) {
 	for _, off := range []feature.Feature{"", feature.Populate} {
 		t.Run("without "+string(off), func(t *testing.T) {
 			env := []string{"TANDEM_DISABLE=" + os.Getenv("TANDEM_DISABLE") + "," + string(off)}
-			p := roles.StartAs(t, env, inNamespaces(), "refill", t.TempDir())
+			p := roles.StartAs(t, env, inNamespaces(t), "refill", t.TempDir())
 			var n int
 			if _, err := fmt.Sscanf(p.Hear(), "trimmed %d", &n); err != nil || n < 20 {
 				t.Fatalf("%d MiB were given back, %v", n, err)

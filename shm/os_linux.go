@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -111,14 +112,15 @@ func lstat(path string) (fileInfo, error) {
 }
 
 // newFile makes a file without a name in dir, or, where that is impossible, one with a temporary name that sweepers
-// recognise; temporary is "" in the first case.
+// recognise; temporary is "" in the first case. A file without a name can be named only through /proc. EPERM is what
+// filters of system calls say.
 func newFile(dir, temporaryName string) (f *os.File, temporary string, err error) {
-	if !feature.TmpFile.Off() {
+	if !feature.TmpFile.Off() && hasProc() {
 		fd, err := eintr(func() (int, error) { return unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600) })
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), dir+"/(unnamed)"), "", nil
-		case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL):
+		case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EPERM):
 			return nil, "", &os.PathError{Op: "create a file in", Path: dir, Err: err}
 		}
 	}
@@ -150,6 +152,9 @@ func nameFile(f *os.File, temporary, path string) error {
 func renameNew(from, to string) error {
 	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 }
+
+// hasProc tells whether open files have names in /proc.
+var hasProc = sync.OnceValue(func() bool { return unix.Access("/proc/self/fd", unix.F_OK) == nil })
 
 func procFD(f *os.File) string { return "/proc/self/fd/" + strconv.Itoa(int(f.Fd())) }
 

@@ -369,7 +369,7 @@ func TestTheTrackerLeavesMailboxesAlone(t *testing.T) {
 }
 
 func TestASpaceWorksWhereNoTrackerCanBeStarted(t *testing.T) {
-	attr := inNamespaces()
+	attr := inNamespaces(t)
 	p := roles.StartAs(t, []string{EnvTracker + "=on", "TANDEM_DISABLE=otmpfile"}, attr, "procless")
 	p.Expect("worked")
 	p.Wait()
