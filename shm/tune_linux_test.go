@@ -92,7 +92,7 @@ func TestHugePagesAreMappedOrItSaysWhyNot(t *testing.T) {
 		huge        bool
 	}{{",huge=advise", "ask", true}, {",huge=never", "ask", false}, {",huge=advise", "", false}} {
 		t.Run(strings.Trim(c.option+" "+c.ask, ", "), func(t *testing.T) {
-			p := roles.StartAs(t, nil, inNamespaces(), "huge", t.TempDir(), c.option, c.ask)
+			p := roles.StartAs(t, nil, inNamespaces(t), "huge", t.TempDir(), c.option, c.ask)
 			var mib int64
 			line := p.Hear()
 			_, why, _ := strings.Cut(line, " ")
