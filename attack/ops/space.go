@@ -130,6 +130,18 @@ func spaceOps() []sweep.Op {
 			After:   tidy,
 		},
 		{
+			// A sweep that tells what it removed.
+			Name:    "space/clean",
+			World:   leaked,
+			Helpers: helpers,
+			Victim: warm(func(*sweep.VictimEnv) (func() error, error) {
+				return func() error { _, err := shm.Clean(false); return err }, nil
+			}),
+			Others:  openUnlessBusy,
+			Recover: openClean,
+			After:   tidy,
+		},
+		{
 			Name:    "space/remove-leaked",
 			World:   leaked,
 			Helpers: helpers,

@@ -117,6 +117,8 @@ func (d *doctor) directory() {
 
 // makeSpace makes a Space as a program would, and leaves it.
 func (d *doctor) makeSpace() {
+	asked := os.Getenv(shm.EnvHugePages) == "on"
+	os.Setenv(shm.EnvHugePages, "on") // so that it tells whether there are any
 	sp, err := shm.Private()
 	var tracked error
 	if err == nil {
@@ -124,6 +126,7 @@ func (d *doctor) makeSpace() {
 		var st shm.Stats
 		st, err = sp.Stats()
 		d.Memory.Limit = st.Limit
+		d.Directory.HugePages = cmp.Or(st.NoHuge, "available")
 		err = errors.Join(err, sp.Close(), shm.Exit())
 	}
 	if err != nil {
@@ -131,6 +134,10 @@ func (d *doctor) makeSpace() {
 		return
 	}
 	d.Directory.SpaceMade = true
+	if asked && d.Directory.HugePages != "available" {
+		d.problem("mount -o remount,huge=advise "+d.Directory.Path+", or unset the variable", "%s=on, but %s", shm.EnvHugePages,
+			d.Directory.HugePages)
+	}
 	switch {
 	case tracked == nil:
 		d.Tracker = "on"
@@ -214,6 +221,7 @@ func printDiagnosis(w io.Writer, d jsonDoctor) error {
 	} else {
 		fact("directory", "%s: none", d.Directory.Path)
 	}
+	fact("huge pages", "%s", cmp.Or(d.Directory.HugePages, "unknown"))
 	fact("Spaces", "%d alive, %d kept, %d leaked, %d damaged", d.Spaces.Alive, d.Spaces.Kept, d.Spaces.Leaked, d.Spaces.Damaged)
 	fact("limit of a Space", "%s", orUnknown(d.Memory.Limit > 0, bytes(d.Memory.Limit)))
 	fact("memory of the control group", "%s", either(d.Memory.CgroupLimit > 0,

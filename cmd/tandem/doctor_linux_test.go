@@ -136,7 +136,11 @@ func TestDoctorFindsADirectoryThatDoesNotDo(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	d = diagnosed(t, exitDone, nil, inNamespaces(), t.TempDir()+":size=64m")
-	if d.Memory.Limit != 32<<20 {
+	if d.Memory.Limit != 32<<20 || d.Directory.HugePages == "" {
 		t.Errorf("%+v", d)
+	}
+	if d.Directory.HugePages != "available" { // unless the kernel is told to force them
+		d = diagnosed(t, exitProblem, []string{"TANDEM_HUGEPAGES=on"}, inNamespaces(), t.TempDir()+":size=64m")
+		told(t, d, "TANDEM_HUGEPAGES=on, but ", "huge=advise")
 	}
 }

@@ -85,6 +85,7 @@ type jsonDirectory struct {
 	Size      int64    `json:"size"`
 	Free      int64    `json:"free"`
 	SpaceMade bool     `json:"space_made"`
+	HugePages string   `json:"huge_pages"`
 }
 
 type jsonCounts struct {
