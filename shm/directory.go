@@ -147,7 +147,8 @@ func (s *space) endByName(h Handle) error {
 	if !leaveSet(set, 0, h.Seq, left, same, s.bound(h.Ref, h.Seq, h.Set)) {
 		return nil
 	}
-	return errors.Join(s.rouse(h.Ref, f.entry, h.Seq, f.bytes), s.freeIfOver(h.Ref, f.entry, f.bytes))
+	s.rouseFor(h.Ref, f.bytes)
+	return s.freeIfOver(h.Ref, f.entry, f.bytes)
 }
 
 // taken tells whether entry o keeps others from binding the name: it is bound to an object that exists. If o is about to

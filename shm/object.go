@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"sync/atomic"
 
 	"github.com/tandem-ipc/tandem/codec"
@@ -391,14 +392,14 @@ func (s *space) objects(f func(r Ref, e *layout.Entry, w layout.Word, header []b
 	})
 }
 
-// rouse wakes everyone who may sleep on an object, because one of its sets is over. We may hold it no more, and it may be
-// freed at any instant, or have been: a word of ours in our slot page keeps its memory, as finishFree says.
+// rouse wakes everyone who may sleep on an object, because one of its sets is over, for who has just left it, or holds another
+// one. It may be freed at any instant, or have been: a word of ours in our slot page keeps its memory, as finishFree says.
 func (s *space) rouse(ref Ref, e *layout.Entry, seq uint32, header []byte) error {
 	s.rousing.Lock() // there is one such word
 	hazard := &s.page.Hazard[layout.HazardRouse]
 	hazard.Store(uint64(ref))
 	if isShared(e, seq) { // else all sets are over: nobody sleeps any more
-		s.wakeObject(ref, header)
+		s.waitWords(ref, header, futex.RouseAll)
 	}
 	hazard.Store(0)
 	s.rousing.Unlock()
@@ -407,6 +408,15 @@ func (s *space) rouse(ref Ref, e *layout.Entry, seq uint32, header []byte) error
 		return s.finishFree(ref, e, int64(len(header)), w)
 	}
 	return nil
+}
+
+// rouseFor is rouse for who never held the object: he may be stopped here for ever and must not keep its memory. So he changes
+// none of it, as it may be somebody else's by now. Who is just falling asleep is missed, and looks for himself.
+func (s *space) rouseFor(ref Ref, header []byte) {
+	s.waitWords(ref, header, func(w *atomic.Uint32, lot futex.Lot) {
+		_, _ = futex.Wake(w, math.MaxInt32) // the kernel looks at the address only
+		lot.Ring()
+	})
 }
 
 // guarded tells whether a living member keeps the memory of the object at ref.
@@ -419,7 +429,8 @@ func (s *space) guarded(ref Ref) bool {
 	return false
 }
 
-func (s *space) wakeObject(ref Ref, header []byte) {
+// waitWords calls wake for every word that waiters of an object sleep on.
+func (s *space) waitWords(ref Ref, header []byte, wake func(*atomic.Uint32, futex.Lot)) {
 	h := view[layout.Object](header, 0)
 	switch h.Kind {
 	case layout.KindConn:
@@ -437,12 +448,12 @@ func (s *space) wakeObject(ref Ref, header []byte) {
 				continue // not in use, or damaged
 			}
 			r := view[layout.Ring](f.bytes, int64(at))
-			futex.RouseAll(&r.RWait, s.lot(ref, header, laneOffset(i)+layout.LaneConsumer))
-			futex.RouseAll(&r.WWait, s.lot(ref, header, laneOffset(i)+layout.LaneProducer))
+			wake(&r.RWait, s.lot(ref, header, laneOffset(i)+layout.LaneConsumer))
+			wake(&r.WWait, s.lot(ref, header, laneOffset(i)+layout.LaneProducer))
 		}
 	case layout.KindProcess:
 		if len(header) >= layout.SizeProcess {
-			futex.RouseAll(&view[layout.Process](header, 0).Wait, s.lot(ref, header, layout.ProcessParent))
+			wake(&view[layout.Process](header, 0).Wait, s.lot(ref, header, layout.ProcessParent))
 		}
 	}
 }

@@ -109,9 +109,7 @@ func (s *space) leaveObjects(m Member, how departure) error {
 			changed = changed || now && was == layout.SetOpen
 		}
 		if changed {
-			if err := s.rouse(r, e, w.Seq(), header); err != nil {
-				return err
-			}
+			s.rouseFor(r, header)
 		}
 		if over { // one of them; the others may just have been ended by somebody who is killed before he frees the object
 			return s.freeIfOver(r, e, header)
