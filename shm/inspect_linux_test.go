@@ -327,6 +327,23 @@ func (m image) ReadAt(b []byte, at int64) (int, error) {
 	return n, nil
 }
 
+// A sparse file can claim a table of gigabytes, in which nothing is.
+func TestTablesAreReadNoFurtherThanThereIsMemory(t *testing.T) {
+	const count = 1 << 26
+	h := newHeader(layout.SegRoot, 7, 0, 1<<34)
+	slab := layout.SlabHeader{Class: 0, Count: count, Block: 64, First: layout.SlabHead + count*layout.SizeEntry, Units: h.Units}
+	word := binary.LittleEndian.AppendUint64(nil, uint64(layout.MakeWord(layout.Slab, 0, 0)))
+	m := image{size: int64(h.Size), pieces: map[int64][]byte{layout.RootTable: word, layout.RootHeap: bytesOf(&slab)}}
+	f := &source{ReaderAt: m, name: "sparse", info: fileInfo{size: m.size, memory: 1 << 20}}
+	if _, err := f.blocks(h); !errors.Is(err, ErrCorrupt) {
+		t.Fatal(err)
+	}
+	f.info.memory = count * layout.SizeEntry
+	if used, err := f.blocks(h); err != nil || used != 0 {
+		t.Fatal(used, err)
+	}
+}
+
 // Whatever is in a file, looking at it gives an entry, in bounded time and memory.
 func FuzzInspect(f *testing.F) {
 	root := layout.Root{Limit: 1 << 30, Seg: newHeader(layout.SegRoot, 7, 0, rootHeap)}
