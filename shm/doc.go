@@ -67,4 +67,8 @@
 // Do not fork without exec: a forked child of a C library keeps no mapping (MADV_DONTFORK), but a fork between mmap and
 // that advice would keep the parent alive. Do not let the kernel write into shared memory asynchronously (io_uring,
 // O_DIRECT, RDMA): such a write may land after its owner's death.
+//
+// What lies in shared memory is not trusted: damage gives ErrCorrupt, or another error, or wrong data; not a fault, a hang or
+// memory without bound. Only a file that is shortened while it is mapped kills who touches what is gone (SIGBUS): no library
+// can make an error of that. Whoever opens such a file gets ErrCorrupt, and it is cleaned up like any other.
 package shm

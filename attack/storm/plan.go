@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// All choices come from the seed, the round, and the name of what they are about, in whatever order things happen.
-
-func choices(seed uint64, round int, about string) *rand.Rand {
+// Choices makes choices: all come from the seed, the round, and the name of what they are about, in whatever order things
+// happen.
+func Choices(seed uint64, round int, about string) *rand.Rand {
 	h := fnv.New64a()
 	h.Write([]byte(about))
 	return rand.New(rand.NewPCG(seed, h.Sum64()^uint64(round)*0x9e3779b97f4a7c15))
@@ -46,7 +46,7 @@ const (
 )
 
 func planOf(seed uint64, round int) plan {
-	r := choices(seed, round, "tree")
+	r := Choices(seed, round, "tree")
 	p := plan{kills: 20 + r.IntN(200)}
 	if r.IntN(3) > 0 {
 		p.ending = ending(1 + r.IntN(3))
@@ -65,7 +65,7 @@ type fate struct {
 }
 
 func fateOf(seed uint64, round int, id string) fate {
-	r := choices(seed, round, id)
+	r := Choices(seed, round, id)
 	up := func(to time.Duration) time.Duration { return 1 + time.Duration(r.Int64N(int64(to))) }
 	var f fate
 	switch k := r.IntN(20); {

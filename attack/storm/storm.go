@@ -204,7 +204,7 @@ func (o Options) mutantArguments(only string) []string {
 	return []string{"-only", only, "-seed", fmt.Sprint(o.Seed), "-for", mutantFor.String()}
 }
 
-const mutantFor = 8 * time.Second
+const mutantFor = 15 * time.Second
 
 func (s *Suite) list(w io.Writer, only *regexp.Regexp) {
 	for _, sc := range s.Scenarios {
@@ -227,4 +227,12 @@ func program() string {
 		}
 	}
 	return os.Args[0]
+}
+
+// Add adds another suite.
+func (s *Suite) Add(t *Suite) *Suite {
+	s.Scenarios = append(s.Scenarios, t.Scenarios...)
+	s.Programs = append(s.Programs, t.Programs...)
+	s.Mutants = append(s.Mutants, t.Mutants...)
+	return s
 }

@@ -81,7 +81,7 @@ func (c *controller) plant(round int) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	brief, err := json.Marshal(treeBrief{Tree: round, Dir: t.dir, Seed: choices(c.s.Seed, round, "root").Uint64()})
+	brief, err := json.Marshal(treeBrief{Tree: round, Dir: t.dir, Seed: Choices(c.s.Seed, round, "root").Uint64()})
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (t *tree) begun(id string, pid int) {
 	t.procs[id] = m
 	if id == "root" {
 		if t.plan.tracker == neglected {
-			time.AfterFunc(time.Duration(choices(t.c.s.Seed, t.round, "tracker").IntN(int(200*time.Millisecond))), t.killTracker)
+			time.AfterFunc(time.Duration(Choices(t.c.s.Seed, t.round, "tracker").IntN(int(200*time.Millisecond))), t.killTracker)
 		}
 		return
 	}
@@ -360,6 +360,9 @@ func (t *tree) progress() {
 			return
 		case <-time.After(2 * time.Millisecond): // a journal is no event
 		}
+		if !t.sound() {
+			return // a place that was given up makes no progress
+		}
 		if time.Now().After(deadline) {
 			t.hang(fmt.Errorf("channels %v have made no progress for %v, with all their processes left alone",
 				slices.Sorted(maps.Keys(before)), patience))
@@ -425,7 +428,7 @@ func (t *tree) fell() {
 	t.mu.Unlock()
 	switch t.plan.ending {
 	case onebyone:
-		r := choices(t.c.s.Seed, t.round, "order")
+		r := Choices(t.c.s.Seed, t.round, "order")
 		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		for _, m := range all {
 			m.p.Signal(syscall.SIGKILL)

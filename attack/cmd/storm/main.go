@@ -9,6 +9,9 @@
 // Exit status: 0 all held, 1 a violation (or a mutant that was not caught), 2 the attack itself failed.
 package main
 
-import "github.com/tandem-ipc/tandem/attack/storm"
+import (
+	"github.com/tandem-ipc/tandem/attack/scribble"
+	"github.com/tandem-ipc/tandem/attack/storm"
+)
 
-func main() { storm.Main(storm.Trees()) }
+func main() { storm.Main(storm.Trees().Add(scribble.Suite())) }
