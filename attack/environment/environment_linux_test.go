@@ -33,6 +33,12 @@ func TestItWorksWithOneThreadForGoCode(t *testing.T) {
 	world{program: "all", env: []string{"GOMAXPROCS=1"}}.works(t)
 }
 
+func TestItWorksWithHugePagesAndPrefaulted(t *testing.T) {
+	for _, env := range [][]string{{shm.EnvHugePages + "=on"}, {shm.EnvPrefault + "=on"}, {shm.EnvHugePages + "=on", shm.EnvPrefault + "=on"}} {
+		world{program: "all", env: env}.works(t)
+	}
+}
+
 func TestItWorksAmongManyThreads(t *testing.T) { world{program: "threads"}.works(t) }
 
 // A filter refuses the calls of a feature with EPERM, as if it were not there.
