@@ -48,8 +48,8 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "heap: a claim without an owner",
 			File: "shm/heap.go",
-			Old:  `	claimed := w.To(layout.Claim, m)`,
-			New:  `	claimed := w.To(layout.Claim, 0)`,
+			Old:  `claimed: w.To(layout.Claim, m), holes`,
+			New:  `claimed: w.To(layout.Claim, 0), holes`,
 			Only: "^heap/alloc-run$",
 		},
 		{
