@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -155,6 +156,9 @@ func command(ctx context.Context, s *Suite, args []string, out, log io.Writer) i
 	case *list:
 		s.list(out, match)
 		return mutant.Clean
+	case *mutants && !s.hasMutant(match) && s.hasScenario(match):
+		fmt.Fprintln(log, "storm: these scenarios have no mutants")
+		return mutant.Clean
 	case *mutants:
 		status, err := mutant.Run(ctx, s.Mutants, match, o.mutantArguments, out)
 		if err != nil {
@@ -205,6 +209,14 @@ func (o Options) mutantArguments(only string) []string {
 }
 
 const mutantFor = 15 * time.Second
+
+func (s *Suite) hasMutant(match *regexp.Regexp) bool {
+	return slices.ContainsFunc(s.Mutants, func(m mutant.Mutant) bool { return match.MatchString(m.Name) })
+}
+
+func (s *Suite) hasScenario(match *regexp.Regexp) bool {
+	return slices.ContainsFunc(s.Scenarios, func(sc Scenario) bool { return match.MatchString(sc.Name) })
+}
 
 func (s *Suite) list(w io.Writer, only *regexp.Regexp) {
 	for _, sc := range s.Scenarios {
