@@ -45,6 +45,7 @@ type Waiter struct {
 	failed uint
 	skip   uint
 	yield  yielder
+	crowd  bool // the last wait was parked, and the next one will be no shorter: no polling, no yielding
 
 	Polled uint64 // waits that ended while polling
 	Slept  uint64 // sleeps, in the kernel or in the lot
@@ -126,6 +127,9 @@ func (w *Waiter) spin(ctx context.Context, c Condition, most time.Duration) bool
 
 // limit is how long to poll this time.
 func (w *Waiter) limit() time.Duration {
+	if w.crowd {
+		return 0
+	}
 	if w.skip > 0 {
 		w.skip--
 		return 0
@@ -144,10 +148,14 @@ func (w *Waiter) learn() {
 }
 
 func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) error {
-	now, ready := w.yield.do(c)
-	if ready {
-		return nil
+	now := time.Time{}
+	if !w.crowd {
+		var ready bool
+		if now, ready = w.yield.do(c); ready {
+			return nil
+		}
 	}
+	w.crowd = false
 	if w.Lot == nil {
 		return w.block(ctx, word, c, now, 0)
 	}
@@ -159,7 +167,7 @@ func (w *Waiter) sleep(ctx context.Context, word *atomic.Uint32, c Condition) er
 		}
 	}
 	if done, err := w.park(ctx, word, c); done {
-		w.skip = max(w.skip, 1) // one of a crowd: the next wait will be no shorter
+		w.crowd = true
 		return err
 	}
 	return w.block(ctx, word, c, time.Time{}, 0)

@@ -25,6 +25,7 @@ type Lot interface {
 type Parked struct {
 	Note struct {
 		Next *Parked
+		Prev *Parked
 		Key  uint32
 		Wait time.Duration // between the last look and the next
 		Due  time.Duration // the next look; what it is counted from is the lot's business
@@ -100,9 +101,25 @@ func (w *Waiter) park(ctx context.Context, word *atomic.Uint32, c Condition) (do
 			return true, err
 		}
 		w.Slept++
-		select {
-		case <-p.awake:
-		case <-ctx.Done():
+		if p.sleep(ctx.Done()) && c.Ready() {
+			if word.Load()&waits != 0 { // a look has woken us, no waker
+				retract(word)
+			}
+			return true, nil
 		}
+	}
+}
+
+// sleep tells whether it ended with a token.
+func (p *Parked) sleep(done <-chan struct{}) bool {
+	if done == nil {
+		<-p.awake
+		return true
+	}
+	select {
+	case <-p.awake:
+		return true
+	case <-done:
+		return false
 	}
 }

@@ -70,10 +70,22 @@ const tableSize = 1024
 type lots struct {
 	count atomic.Int64
 	next  atomic.Int64 // a time.Duration: nobody's look is due before
-	chain [tableSize]struct {
-		mu    sync.Mutex
-		first *futex.Parked
+	table atomic.Pointer[[tableSize]chain]
+}
+
+type chain struct {
+	mu    sync.Mutex
+	first *futex.Parked
+}
+
+// chainOf is where those of a place are; made, if need be, for the first waiter of all.
+func (l *lots) chainOf(key uint32) *chain {
+	t := l.table.Load()
+	if t == nil {
+		l.table.CompareAndSwap(nil, new([tableSize]chain))
+		t = l.table.Load()
 	}
+	return &t[key%tableSize]
 }
 
 // A look costs a microsecond or two. Up to these numbers of waiters the first one comes after 20 ms, the later ones once a
@@ -111,9 +123,13 @@ func (p *poller) enter(key uint32, w *futex.Parked) bool {
 	first, _ := p.lots.lookWaits()
 	due := dueAfter(now(), first)
 	w.Note.Key, w.Note.Wait, w.Note.Due = key, first, due
-	c := &p.lots.chain[key%tableSize]
+	c := p.lots.chainOf(key)
 	c.mu.Lock()
-	w.Note.Next, c.first = c.first, w
+	w.Note.Prev, w.Note.Next = nil, c.first
+	if c.first != nil {
+		c.first.Note.Prev = w
+	}
+	c.first = w
 	c.mu.Unlock()
 	p.lots.due(due)
 	lookBy(due)
@@ -121,15 +137,19 @@ func (p *poller) enter(key uint32, w *futex.Parked) bool {
 }
 
 func (p *poller) exit(w *futex.Parked) {
-	c := &p.lots.chain[w.Note.Key%tableSize]
+	c := p.lots.chainOf(w.Note.Key)
 	c.mu.Lock()
-	for at := &c.first; *at != nil; at = &(*at).Note.Next {
-		if *at == w {
-			*at, w.Note.Next = w.Note.Next, nil
-			break
-		}
+	prev, next := w.Note.Prev, w.Note.Next
+	if prev != nil {
+		prev.Note.Next = next
+	} else {
+		c.first = next
+	}
+	if next != nil {
+		next.Note.Prev = prev
 	}
 	c.mu.Unlock()
+	w.Note.Prev, w.Note.Next = nil, nil
 	p.lots.count.Add(-1)
 }
 
@@ -150,7 +170,7 @@ func (p *poller) answer() {
 }
 
 func (p *poller) wakePlace(key uint32) {
-	c := &p.lots.chain[key%tableSize]
+	c := p.lots.chainOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for w := c.first; w != nil; w = w.Note.Next {
@@ -194,8 +214,12 @@ func (l *lots) lookForAllSoon() {
 
 // each calls f for all waiters, while they can neither come nor go.
 func (l *lots) each(f func(*futex.Parked)) {
-	for i := range l.chain {
-		c := &l.chain[i]
+	t := l.table.Load()
+	if t == nil {
+		return
+	}
+	for i := range t {
+		c := &t[i]
 		c.mu.Lock()
 		for w := c.first; w != nil; w = w.Note.Next {
 			f(w)

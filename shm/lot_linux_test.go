@@ -155,7 +155,7 @@ func TestALookFindsABellThatWokeNobody(t *testing.T) {
 	done := parked(t, at)
 	// As if the waker had been killed between the bell and the wake-up; the waiter's own look is out of the way.
 	s := sp.s
-	c := &s.poll.lots.chain[at.lot.key%tableSize]
+	c := s.poll.lots.chainOf(at.lot.key)
 	c.mu.Lock()
 	c.first.Note.Due = now() + time.Hour
 	c.mu.Unlock()

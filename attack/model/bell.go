@@ -14,8 +14,8 @@ import (
 //	publish  P1 store the value   P2 PARKED? else done   P3 take PARKED down; was it up? else done   P4 who has the role?
 //	         P5 lives it? else done   P6 the place's bit in its word   P7 the word's bit in the summary   P8 bell + 1
 //	         P9 does the poller say that it sleeps? else done   P10 wake it
-//	wait     A1 ready?   A2 enter the table   A3 wait word = PARKED (swap)   A4 ready? A6   A5 until there is a token; A3
-//	         A6 take PARKED down   A7 leave the table, drop the token
+//	wait     A1 ready?   A2 enter the table   A3 wait word = PARKED (swap)   A4 ready? A6   A5 until there is a token; not
+//	         ready? A3   A6 take PARKED down   A7 leave the table, drop the token
 //	poll     L1 the bell   L2 take the summary   L3 take a word of it   L4 tokens for the waiters of its bits
 //	         L5 say that it sleeps   L6 sleep if the bell is what it was   L7 say that it is awake; L1
 //	look     give a token to who is ready; wake the poller if the bell is not what it sleeps on
@@ -315,7 +315,7 @@ func (c bellConfig) wait(s *bellState, i int, o *check.Out[bellState]) {
 		}
 		label = "wait: a token"
 		q.token = false
-		if q.pc = bellAnnounce; c.mutant == bellNoLast && ready {
+		if q.pc = bellAnnounce; ready {
 			q.pc = bellRetract
 		}
 	case bellRetract:
