@@ -90,6 +90,7 @@ func TestTheReadmeOnCrashesIsTrue(t *testing.T) {
 	reader, _ := startCalled(t, "reader", "prices")
 	parent, handle := startCalled(t, "report", "")
 	child, _ := startCalled(t, "report", handle)
+	parent.Stop() // or it settles what the child leaves
 	child.Kill()
 	parent.Kill()
 
