@@ -6,6 +6,7 @@ import (
 )
 
 func TestAMachineWhoseBreakpointsNeverFireIsNoticed(t *testing.T) {
+	t.Setenv(breakpointsVariable, "") // or it is not asked
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	ignored := func(v *Victim, addr uint64) error { return v.debugRegister(0, addr) } // not enabled
