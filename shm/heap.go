@@ -217,6 +217,9 @@ func (s *space) alloc(size int64) (Block, error) {
 	}
 	e := &g.entries[first]
 	off, end := g.unit(first), g.unit(first+g.zero(first))
+	if end-off < size { // we claimed more: somebody has damaged the entries
+		return Block{}, fmt.Errorf("a block of %d bytes in %v became one of %d: %w", size, s, end-off, ErrCorrupt)
+	}
 	return Block{Ref: layout.MakeRef(g.index, off), Bytes: g.mem[off:end:end], entry: e,
 		seq: layout.Word(e.Word.Load()).Seq()}, nil
 }

@@ -51,11 +51,11 @@ func shorten(ctx context.Context, s *storm.Storm, n int, t *tally) (verdict stri
 	early, cut := context.WithTimeout(span, time.Duration(r.Int64N(int64(roundTime/2))))
 	defer cut()
 	<-early.Done()
-	roots, err := filepath.Glob(filepath.Join(dir, "tandem.*.n.shortened*"))
-	if err != nil || len(roots) == 0 {
+	roots, err := filepath.Glob(filepath.Join(dir, "tandem.*.n.shortened"))
+	if err != nil || len(roots) != 1 {
 		return "", fmt.Errorf("no root to shorten: %v", err)
 	}
-	root := roots[r.IntN(len(roots))]
+	root := roots[0]
 	info, err := os.Stat(root)
 	if err != nil {
 		return "", err
