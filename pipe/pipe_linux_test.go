@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/tandem-ipc/tandem/futex"
-	"github.com/tandem-ipc/tandem/internal/feature"
 	"github.com/tandem-ipc/tandem/internal/roles"
 	"github.com/tandem-ipc/tandem/pipe"
 	"github.com/tandem-ipc/tandem/shm"
@@ -613,27 +612,6 @@ func TestADeathEndsWaitsByEvent(t *testing.T) {
 				t.Errorf("%v: %v", mode, err)
 			}
 		}
-	}
-}
-
-// Each death is told by whoever settles the dead: nobody waits for the next look, which comes after 20 ms at first and
-// then ever later.
-func TestDeathsAreToldPromptly(t *testing.T) {
-	const n = 20
-	total := time.Duration(0)
-	for range n {
-		a, b := pair[[]byte](t, pipe.Wait(futex.Block))
-		p := start(t, "holder", b)
-		done := make(chan error, 1)
-		go func() { done <- second(a.Recv(context.Background())) }()
-		time.Sleep(150 * time.Millisecond) // asleep for long: the next look is 80 or 160 ms away
-		at := time.Now()
-		p.Slay()
-		<-done
-		total += time.Since(at)
-	}
-	if total > n*40*time.Millisecond && !feature.RobustList.Off() {
-		t.Fatalf("%v from a kill to its report, on average: found by looking, not told", total/n)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tandem-ipc/tandem/futex"
+	"github.com/tandem-ipc/tandem/internal/feature"
 	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/internal/roles"
 )
@@ -129,6 +130,38 @@ func TestADeathMakesParkedWaitersLook(t *testing.T) {
 	}
 	p.Kill()
 	ended(t, done)
+}
+
+// The kernel's notice is enough: nobody need look. So it is however late the proof comes.
+func TestADeathIsToldWithoutLooks(t *testing.T) {
+	if feature.RobustList.Off() {
+		t.Skip("without robustlist deaths are found by looking")
+	}
+	sp := openSpace(t, "told")
+	o, err := sp.NewObject(testObject(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	told := make(chan *MemberDied, 1)
+	stop, err := sp.OnDeath(func(d *MemberDied) { told <- d })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	p := roles.Start(t, "waker", o.Handle().String())
+	p.Expect("here")
+	looks.running.Lock()
+	defer looks.running.Unlock()
+	p.Slay()
+	select {
+	case d := <-told:
+		if d.PID != p.Cmd.Process.Pid {
+			t.Errorf("%v died, not %d", d, p.Cmd.Process.Pid)
+		}
+	case <-time.After(hang):
+		t.Error("found by looking only, not told")
+	}
 }
 
 func TestACrowdIsLookedForLessOften(t *testing.T) {
