@@ -5,6 +5,10 @@
  * this file for Go; a test compares every TD_ constant, the compilers compare every offset. A change that moves or
  * re-interprets anything here changes TD_VERSION.
  *
+ * Programs of different versions share a directory, and each cleans up what nobody uses. So these are the same in every
+ * version: magic, version, kind and nonce of a segment; flags of a root with the meaning of TD_ROOT_KEEP, and doomed; the lock
+ * bytes TD_LOCK_NAME and TD_LOCK_MAPPED; the names of files. A version may add flags.
+ *
  * Words that different processes write lie TD_LINE bytes apart. "member" is {slot:10, gen:20} packed as
  * slot | gen << 10; 0 is nobody.
  */

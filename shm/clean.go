@@ -182,18 +182,21 @@ func openOwned(path string, how int) (*os.File, error) {
 }
 
 // keeps tells whether a root that is found at path is exempt from cleaning: it was made so, and has its name still. What is
-// no root is not.
+// no root is not. A root of another layout version is judged as its own programs would: the words read here are where they
+// are in every version.
 func keeps(f io.ReaderAt, path string) (bool, error) {
 	if _, kind, _, _ := parseFile(filepath.Base(path)); kind != "n" {
 		return false, nil
 	}
 	var r layout.Root
-	if _, err := f.ReadAt(bytesOf(&r), 0); err != nil {
+	if _, err := f.ReadAt(bytesOf(&r)[:layout.RootDoomed+4], 0); err != nil {
 		return false, nil // too short to be one
 	}
-	// What is doomed has begun to go, and what has flags that nobody sets is damaged: neither is anybody's mailbox.
+	// What is doomed has begun to go, and what has flags that nobody of its version sets is damaged: neither is anybody's
+	// mailbox.
+	damaged := r.Seg.Version == layout.Version && r.Flags&^(layout.RootKeep|layout.RootPrivate) != 0
 	return r.Seg.Magic == layout.Magic && r.Seg.Kind == layout.SegRoot && r.Doomed.Load() == 0 &&
-		r.Flags&layout.RootKeep != 0 && r.Flags&^(layout.RootKeep|layout.RootPrivate) == 0, nil
+		r.Flags&layout.RootKeep != 0 && !damaged, nil
 }
 
 // nonceIn reads the nonce of a root.

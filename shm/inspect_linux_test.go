@@ -202,6 +202,58 @@ func TestASegmentThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
+// A mailbox of programs that are newer, or older, than this one is theirs. The places are numbers here because they must be
+// the same in every version.
+func TestAMailboxOfAnotherVersionIsKept(t *testing.T) {
+	const version, flags, doomed = 8, 136, 352
+	const another = 1 << 7 // a flag that this version does not have
+	for _, c := range []struct {
+		what    string
+		version uint32
+		flags   uint32
+		doomed  uint32
+		want    State
+	}{
+		{"newer", layout.Version + 1, layout.RootKeep | another, 0, StateKept},
+		{"older", layout.Version - 1, layout.RootKeep, 0, StateKept},
+		{"no mailbox", layout.Version + 1, another, 0, StateLeaked},
+		{"begun to go", layout.Version + 1, layout.RootKeep, 1, StateLeaked},
+		{"damaged", layout.Version, layout.RootKeep | another, 0, StateLeaked},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			mailbox(t, "theirs", false)
+			f, err := os.OpenFile(inDir(directory(), namedFile("theirs")), os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for at, v := range map[int64]uint32{version: c.version, flags: c.flags, doomed: c.doomed} {
+				if _, err := f.WriteAt(binary.LittleEndian.AppendUint32(nil, v), at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := entry(t, "theirs")
+			var other *VersionError
+			if e.State != c.want || e.Keep != (c.want == StateKept) || errors.As(e.Err, &other) != (c.version != layout.Version) {
+				t.Errorf("%+v", e)
+			}
+			removed, err := Sweep()
+			if err != nil || (len(removed) == 0) != (c.want == StateKept) {
+				t.Fatalf("a sweep removed %v, %v", removed, err)
+			}
+			if c.want != StateKept {
+				return
+			}
+			if _, err := OpenSpace("theirs"); !errors.As(err, &other) {
+				t.Fatalf("attached to it: %v", err)
+			}
+			if err := Remove("theirs"); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // A Space goes when its last member goes, whoever looks at it meanwhile, and whatever becomes of him.
 func TestInspectingIsNoAttachment(t *testing.T) {
 	looker := roles.Start(t, "inspector")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -168,9 +169,12 @@ func (d *doctor) spaces() {
 		}
 		if e.Err != nil {
 			d.Spaces.Damaged++
-			do := "remove " + e.Files[0]
+			do := "remove " + filepath.Join(inv.Dir, e.Files[0])
 			if e.Name != "" {
 				do = "tandem rm --force " + e.Name
+			}
+			if other := (*shm.VersionError)(nil); errors.As(e.Err, &other) {
+				do = fmt.Sprintf("use it with programs of layout version %d, or %s", other.Have, do)
 			}
 			d.problem(do, "%s: %s", e.Title(), oneLine(e.Err))
 		}
