@@ -389,7 +389,7 @@ func (s *space) unlink() error {
 // attached to it, it is removed, whatever the file holds; else its last member does it. fs.ErrNotExist: there is none.
 func Unlink(name string) error {
 	fail := func(err error) error { return fmt.Errorf("shm: unlink space %q: %w", name, err) }
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return fail(err)
 	}
 	if !supported {

@@ -73,7 +73,7 @@ func (h Handle) plausible() bool {
 	kind, rest := fileKind(prefix() + h.file)
 	switch kind {
 	case "n":
-		return checkName(rest) == nil && h.Nonce != 0
+		return CheckName(rest) == nil && h.Nonce != 0
 	case "p":
 		n, ok := nonceOf(rest)
 		return ok && n == h.Nonce && h.Nonce != 0

@@ -80,7 +80,8 @@ func nonceOf(rest string) (uint64, bool) {
 	return n, err == nil && len(text) == 16
 }
 
-func checkName(name string) error {
+// CheckName tells whether a Space can have this name: 1 to 200 letters, digits, '.', '_', '-'. Its error is an ErrName.
+func CheckName(name string) error {
 	if name == "" || len(name) > layout.NameMax {
 		return fmt.Errorf("%w: %q has %d bytes, the limit is 1 to %d", ErrName, name, len(name), layout.NameMax)
 	}

@@ -51,7 +51,7 @@ func OpenSpace(name string, opts ...Option) (*Space, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return nil, fmt.Errorf("shm: open space: %w", err)
 	}
 	fail := func(err error) (*Space, error) {

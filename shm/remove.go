@@ -36,7 +36,7 @@ func (e *InUse) Is(target error) bool { return target == ErrBusy }
 // Errors: *InUse, fs.ErrNotExist, ErrBusy if somebody who removes or renames it is stopped in the middle (after 250 ms).
 func Remove(name string) error {
 	fail := func(err error) error { return fmt.Errorf("shm: remove space %q: %w", name, err) }
-	if err := checkName(name); err != nil {
+	if err := CheckName(name); err != nil {
 		return fail(err)
 	}
 	if !supported {

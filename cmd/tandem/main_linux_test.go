@@ -417,6 +417,31 @@ func TestRmRemovesWhatIsNotInUse(t *testing.T) {
 	}
 }
 
+func TestRmOfSeveralRemovesWhatItCanAndNamesTheRest(t *testing.T) {
+	for _, name := range []string{"one", "two"} {
+		sp, err := shm.OpenSpace(name, shm.Keep())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sp.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Wrong names are found before anything is removed.
+	refused(t, exitUsage, []string{"rm", "one", "a/b", "missing", "c d"}, `"a/b"`, `"c d"`, "nothing was removed")
+	if inv := listed(t); len(inv.Spaces) != 2 {
+		t.Fatalf("%+v", inv)
+	}
+	status, out, errs := command("rm", "missing", "one", "gone", "two")
+	if status != exitProblem || out != "removed space \"one\"\nremoved space \"two\"\n" || strings.Count(errs, "\n") != 2 ||
+		!strings.Contains(errs, `"missing"`) || !strings.Contains(errs, `"gone"`) {
+		t.Errorf("%d\n%s%s", status, out, errs)
+	}
+	if got := left(t); len(got) != 0 {
+		t.Error(got)
+	}
+}
+
 func TestWrongUseIsTwo(t *testing.T) {
 	for _, args := range [][]string{{}, {"frob"}, {"ls", "x"}, {"ls", "--frob"}, {"clean", "x"}, {"rm"}, {"rm", "a/b"},
 		{"version", "x"}, {"doctor", "x"}, {"--json", "ls"}} {

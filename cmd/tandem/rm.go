@@ -29,16 +29,22 @@ Examples:
 			if len(names) == 0 {
 				return errors.New("rm: which Space? NAME is missing")
 			}
+			var wrong []error
+			for _, name := range names {
+				if err := shm.CheckName(name); err != nil {
+					wrong = append(wrong, err)
+				}
+			}
+			if wrong != nil {
+				return fmt.Errorf("rm: nothing was removed: %w", errors.Join(wrong...))
+			}
 			var failed problem
 			for _, name := range names {
 				done, err := remove(name, c.Bool("force"))
-				if errors.Is(err, shm.ErrName) {
-					return err
-				}
 				if err != nil {
 					failed = append(failed, err)
 				} else if _, err := fmt.Fprintln(c.Root().Writer, done); err != nil {
-					return problem{err}
+					return append(failed, err)
 				}
 			}
 			if failed != nil {

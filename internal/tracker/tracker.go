@@ -3,7 +3,7 @@
 // which cleans up and ends the process before main.
 //
 // It imports almost nothing, so that Go initialises it before package os, and so before all packages that can do anything.
-// With cgo it has nothing to wait for: the constructor in csrc/tracker.c has done so, before there was a Go runtime.
+// With cgo it has nothing to wait for: the constructor in csrc/tracker_linux.c has done so, before there was a Go runtime.
 //
 // # Concurrency
 //
@@ -15,7 +15,7 @@
 package tracker
 
 const (
-	// Env makes a process a tracker. csrc/tracker.c knows it.
+	// Env makes a process a tracker. csrc/tracker_linux.c knows it.
 	Env = "TANDEM_TRACKS"
 
 	// Name is what the process is called, where the kernel says so.
