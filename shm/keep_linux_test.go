@@ -182,6 +182,36 @@ func TestANameDoesNotHoldWhatIsOver(t *testing.T) {
 	}
 }
 
+func TestASpaceThatExistsDoesNotBecomeAMailbox(t *testing.T) {
+	refused := func() {
+		t.Helper()
+		if _, err := OpenSpace("mail", Keep()); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "without Keep") {
+			t.Fatalf("%v", err)
+		}
+	}
+	p := roles.Start(t, "member", "mail")
+	p.Hear()
+	refused() // made by another process
+	sp := openSpace(t, "mail")
+	refused() // open here, too
+	if st, err := sp.Stats(); err != nil || st.Kept || len(st.Members) != 2 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	if err := sp.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	// Left behind, it is not there any more.
+	sp = openSpace(t, "mail", Keep())
+	defer Unlink("mail")
+	if st, err := sp.Stats(); err != nil || !st.Kept {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	// A mailbox is open to who does not say so.
+	openSpace(t, "mail")
+	openSpace(t, "mail", Keep())
+}
+
 func TestOnlyUnlinkRemovesAMailbox(t *testing.T) {
 	mailbox(t, "rm", true)
 	if err := Unlink("rm"); err != nil {

@@ -33,7 +33,8 @@ func Attach() Option { return func(o *options) { o.attach = true } }
 // starts with about 1.2 MiB.
 func Limit(bytes int64) Option { return func(o *options) { o.limit = bytes } }
 
-// Keep makes a mailbox: a Space that outlives its users; it counts when the Space is created. Neither its last member nor a
+// Keep makes a mailbox: a Space that outlives its users. OpenSpace fails with fs.ErrExist if the Space exists and was made
+// without; who opens a mailbox need not say Keep, but then makes a Space that is none if it is not there. Neither its last member nor a
 // sweep removes it, only Unlink does (or a restart of the machine). What is bound in its directory stays with it: a binding
 // holds an object, or the end of one that it names, like a process that never dies, until Unbind. Objects that are not bound
 // go with their last holder, as everywhere. The next one who attaches settles what dead members have left.
@@ -43,7 +44,7 @@ func Keep() Option { return func(o *options) { o.keep = true } }
 // 1 to 200 letters, digits, '.', '_', '-'. Unless it was made with Keep, a Space lives as long as a process is attached to it:
 // one that was left behind by killed processes is removed and made anew.
 //
-// Errors: ErrName, fs.ErrExist and fs.ErrNotExist as the options want it, ErrNoSpace, ErrTooMany members, ErrCorrupt and
+// Errors: ErrName, fs.ErrExist and fs.ErrNotExist as Create, Keep and Attach want it, ErrNoSpace, ErrTooMany members, ErrCorrupt and
 // *VersionError for a file that is no Space of this version, ErrBusy if somebody who removes or renames it is stopped in
 // the middle (after 250 ms), and what the system says.
 func OpenSpace(name string, opts ...Option) (*Space, error) {
@@ -230,9 +231,12 @@ func attachTo(dir, path string, o options) (*Space, error) {
 	}
 	attached.mu.Lock()
 	if s := attached.by[info.id]; s != nil {
+		defer attached.mu.Unlock()
+		defer f.Close()
+		if err := s.mayBe(o); err != nil {
+			return nil, err
+		}
 		s.retain()
-		attached.mu.Unlock()
-		f.Close()
 		return opened(s), nil
 	}
 	attached.mu.Unlock()
@@ -304,7 +308,7 @@ func becomeMember(f *os.File, h layout.SegmentHeader, dir, path string, o option
 	s := newSpace(dir, path, h, info.id, g, probe, o)
 	err = s.tune(g)
 	if err == nil {
-		err = s.admit(f)
+		err = s.admit(f, o)
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.unmap(), probe.Close())
@@ -360,15 +364,27 @@ func giveUp(f *os.File, dir, path string) error {
 }
 
 // admit finds this process a slot, if it may be a member at all.
-func (s *space) admit(f *os.File) error {
+func (s *space) admit(f *os.File, o options) error {
 	if s.root.Doomed.Load() != 0 {
 		return errAgain
+	}
+	if err := s.mayBe(o); err != nil {
+		return err
 	}
 	if unknown := s.root.Kinds.Load() >> layout.Kinds; unknown != 0 {
 		return fmt.Errorf("%s holds objects of kinds %#x that this program does not know: %w", f.Name(),
 			unknown<<layout.Kinds, errors.ErrUnsupported)
 	}
 	return s.join(f)
+}
+
+// mayBe tells whether the Space is what the options ask for. It does not become a mailbox later: its members have bound names
+// that hold nothing, and judge who holds what without looking at names.
+func (s *space) mayBe(o options) error {
+	if o.keep && !s.kept {
+		return fmt.Errorf("%s exists, and is no mailbox: it was made without Keep: %w", *s.path.Load(), fs.ErrExist)
+	}
+	return nil
 }
 
 func newSpace(dir, path string, h layout.SegmentHeader, id fileID, g *segment, probe *os.File, o options) *space {
