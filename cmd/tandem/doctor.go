@@ -17,6 +17,7 @@ import (
 
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/cgroup"
+	"github.com/tandem-ipc/tandem/internal/detach"
 	"github.com/tandem-ipc/tandem/internal/feature"
 	"github.com/tandem-ipc/tandem/internal/policy"
 	"github.com/tandem-ipc/tandem/shm"
@@ -142,6 +143,8 @@ func (d *doctor) makeSpace() {
 	switch {
 	case tracked == nil:
 		d.Tracker = "on"
+	case errors.Is(tracked, detach.ErrAdopts):
+		d.Tracker = "none"
 	case os.Getenv(shm.EnvTracker) != "off":
 		d.problem("see what the system says; until then tandem clean removes what killed processes leave", "%s", oneLine(tracked))
 	}
@@ -230,7 +233,7 @@ func printDiagnosis(w io.Writer, d jsonDoctor) error {
 	fact("limit of a Space", "%s", orUnknown(d.Memory.Limit > 0, bytes(d.Memory.Limit)))
 	fact("memory of the control group", "%s", either(d.Memory.CgroupLimit > 0,
 		bytes(d.Memory.CgroupLimit)+" ("+d.Memory.CgroupFile+")", "no limit"))
-	fact("tracker", "%s", d.Tracker)
+	fact("tracker", "%s", d.Tracker+either(d.Tracker == "none", ": this is the first process of its PID namespace, or a subreaper", ""))
 	fact("processors", "%d usable: affinity %d, quota %s, GOMAXPROCS %d; threads of a core: %s", d.CPUs.Usable, d.CPUs.Affinity,
 		either(d.CPUs.Quota > 0, strconv.FormatFloat(d.CPUs.Quota, 'g', 3, 64), "none"), d.CPUs.GOMAXPROCS,
 		orUnknown(d.CPUs.Threads > 0, strconv.Itoa(d.CPUs.Threads)))

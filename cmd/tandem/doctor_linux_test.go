@@ -65,6 +65,10 @@ func TestDoctorSaysWhatIsInForce(t *testing.T) {
 	if d := diagnosed(t, exitDone, []string{"TANDEM_TRACKER=off"}, nil); d.Tracker != "off" {
 		t.Errorf("%+v", d)
 	}
+	// As the first process of a container: a fact, no problem.
+	if d := diagnosed(t, exitDone, nil, nil, "adopting"); d.Tracker != "none" {
+		t.Errorf("%+v", d)
+	}
 	if got := left(t); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}

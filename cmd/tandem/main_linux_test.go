@@ -71,8 +71,13 @@ func member(p *roles.Peer, args []string) {
 	}
 }
 
-// tandem is the command in a process of its own; a first argument of the form dir:size=…[,ro] mounts a file system there first.
+// tandem is the command in a process of its own; a first argument of the form dir:size=…[,ro] mounts a file system there first,
+// and "adopting" makes orphans its children.
 func tandem(p *roles.Peer, args []string) {
+	if args[0] == "adopting" {
+		p.Must(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+		args = args[1:]
+	}
 	if dir, options, mounts := strings.Cut(args[0], ":"); mounts {
 		p.Must(unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")) // what follows is ours alone
 		size, ro := strings.CutSuffix(options, ",ro")
