@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -276,16 +278,24 @@ func lookAtIdle(over time.Duration) (map[string]usage, error) {
 		"tandem crowd": crowd.cmd.Process.Pid, "tandem peer": os.Getpid(), "pipe receiver": reader.cmd.Process.Pid,
 	}
 	time.Sleep(over / 5) // from now on nothing happens
-	before, start := map[string]map[string]usage{}, time.Now()
-	for who, pid := range processes {
-		if before[who], err = schedulingOf(pid); err != nil {
+	// This process looks at itself last and first: looking is no idleness.
+	before := map[string]map[string]usage{}
+	for _, who := range append(slices.Sorted(maps.Keys(processes)), "tandem peer") {
+		if before[who], err = schedulingOf(processes[who]); err != nil {
 			return nil, err
 		}
 	}
-	time.Sleep(over)
+	start := time.Now()
+	if err := sleepInKernel(over); err != nil { // a pending timer of Go's is no idleness either
+		return nil, err
+	}
+	seconds := time.Since(start).Seconds()
 	used := map[string]usage{}
-	for who, pid := range processes {
-		after, err := schedulingOf(pid)
+	for _, who := range append([]string{"tandem peer"}, slices.Sorted(maps.Keys(processes))...) {
+		if _, done := used[who]; done {
+			continue
+		}
+		after, err := schedulingOf(processes[who])
 		if err != nil {
 			return nil, err
 		}
@@ -295,7 +305,7 @@ func lookAtIdle(over time.Duration) (map[string]usage, error) {
 			sum.switches += u.switches - was.switches
 			sum.cpu += u.cpu - was.cpu
 		}
-		used[who] = usage{sum.switches / time.Since(start).Seconds(), sum.cpu}
+		used[who] = usage{sum.switches / seconds, sum.cpu}
 	}
 	return used, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -183,6 +184,16 @@ func killGroup(pid int) { _ = unix.Kill(-pid, unix.SIGKILL) }
 func endGroup() {
 	_ = unix.Kill(0, unix.SIGKILL)
 	os.Exit(1)
+}
+
+// sleepInKernel sleeps without a timer of Go's.
+func sleepInKernel(d time.Duration) error {
+	left := unix.NsecToTimespec(int64(d))
+	for {
+		if err := unix.Nanosleep(&left, &left); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // threadsOf is how many threads a process has.

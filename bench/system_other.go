@@ -37,6 +37,7 @@ func killGroup(int)                              {}
 func endGroup()                                  { os.Exit(1) }
 func diesWithUs(*exec.Cmd)                       {}
 func readMachine() (*Machine, error)             { return nil, errLinuxOnly }
+func sleepInKernel(time.Duration) error          { return errLinuxOnly }
 func threadsOf(int) (int, error)                 { return 0, errLinuxOnly }
 func schedulingOf(int) (map[string]usage, error) { return nil, errLinuxOnly }
 func closeFD(int) error                          { return errLinuxOnly }

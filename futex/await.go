@@ -44,6 +44,7 @@ type Waiter struct {
 	// How often polling did not help in a row, and how many waits are to go by without it.
 	failed uint
 	skip   uint
+	asked  uint
 	yield  yielder
 	crowd  bool // the last wait was parked, and the next one will be no shorter: no polling, no yielding
 
@@ -62,6 +63,7 @@ const (
 	giveUp     = 3 // polls in vain before polling is skipped
 	skipMost   = 6 // … at most 1 << skipMost waits
 	lookEvery  = 64
+	askAgain   = 64 // limits, for the policy: processors come and go
 )
 
 // Await returns nil when c is ready, or the error of ctx or of c.Stop. word is where the waker will call Rouse.
@@ -134,7 +136,8 @@ func (w *Waiter) limit() time.Duration {
 		w.skip--
 		return 0
 	}
-	most := worthPolling()
+	w.asked++
+	most := worthPolling(w.asked%askAgain == 1)
 	if w.failed >= giveUp {
 		// Polling has been in vain: leave it for a while, then try again at full length.
 		w.skip = 1<<min(w.failed-giveUp+1, skipMost) - 1

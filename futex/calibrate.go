@@ -17,8 +17,12 @@ var Calibrate = sync.OnceFunc(func() { policy.Calibrated(measureWake(), pauseTim
 var startCalibrating sync.Once
 
 // worthPolling is the longest poll that Auto makes. The first call starts to calibrate, in the background.
-func worthPolling() time.Duration {
-	most := policy.Current().Spin.Value
+func worthPolling(again bool) time.Duration {
+	p := policy.Recent()
+	if again {
+		p = policy.Current()
+	}
+	most := p.Spin.Value
 	if most > 0 {
 		startCalibrating.Do(func() { go Calibrate() })
 	}
@@ -30,7 +34,7 @@ var pollers atomic.Int32
 
 // takePoll tells whether one more may poll; it gives the place back with givePoll.
 func takePoll() bool {
-	if int(pollers.Add(1)) <= policy.Current().Spinners.Value {
+	if int(pollers.Add(1)) <= policy.Recent().Spinners.Value {
 		return true
 	}
 	pollers.Add(-1)

@@ -3,8 +3,8 @@
 //
 // Wait, WaitAny and Wake are the system calls: always the shared kind (never FUTEX_PRIVATE), always bounded, and a
 // spurious return is always possible, as the kernel's are. Await is what Tandem's objects wait with: it polls for a
-// while, announces itself in the wait word, looks once more, sleeps at most 20 ms doubling to 1 s, and looks again, until
-// its condition holds, its context ends, or its owner says stop. A wake-up that is lost, because whoever owed it was
+// while, announces itself in the wait word, looks once more, sleeps at most 20 ms doubling to 1 s (in a crowd longer: see
+// Parked), and looks again, until its condition holds, its context ends, or its owner says stop. A wake-up that is lost, because whoever owed it was
 // killed before it paid, therefore costs time and never an answer.
 //
 // The protocol of a wait word is the flag of Dekker's algorithm: the sleeper raises WaitSleeps and then looks at its
@@ -15,7 +15,9 @@
 //
 // A sleep in the kernel costs a thread. Four waiters of a process may have one, for a second each; all others, and who has
 // slept for a second, park in their Lot: as goroutines, with WaitParked in the wait word. The waker rings the doorbell of the
-// process that waits, and one poller of that process, which sleeps for all of them, wakes them. That takes twice as long.
+// process that waits, and one poller of that process, which sleeps for all of them, wakes them. That takes twice as long. The
+// lot looks for them, too: up to 512 each second, in a crowd the less often the larger it is, at least every 32 s, and at once
+// after a death.
 //
 // # Polling
 //

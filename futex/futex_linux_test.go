@@ -321,7 +321,7 @@ func TestRelaxIsWithdrawnByTheNextSleep(t *testing.T) {
 }
 
 func TestAWaiterThatPollsInVainPollsRarely(t *testing.T) {
-	if worthPolling() == 0 {
+	if worthPolling(true) == 0 {
 		t.Log("one processor: nothing polls")
 		return
 	}
@@ -442,7 +442,7 @@ func TestALockedThreadSeldomYields(t *testing.T) {
 }
 
 func TestOnlySoManyPollAtOnce(t *testing.T) {
-	if worthPolling() == 0 {
+	if worthPolling(true) == 0 {
 		t.Log("one processor: nothing polls")
 		return
 	}

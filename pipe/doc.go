@@ -38,7 +38,7 @@
 //
 // All methods may be called from several goroutines: one at a time sends, one receives, the others wait their turn. Each
 // call ends with its context, with Close, and with the end of the other side. Ten thousand goroutines may wait, each at its
-// own Conn: four of a process sleep on a thread, and within a second of waiting none does.
+// own Conn: four of a process sleep on a thread, and none does that has waited for two seconds.
 //
 // # Crash behaviour
 //

@@ -12,7 +12,7 @@ import (
 
 // An alarm calls a function at a time that is set. It is a timer of the kernel that Go's network poller waits for, read
 // without telling the scheduler: an idle process is woken by one switch of threads. A timer of Go's makes it 5, a system call
-// that times out 9 (docs/decisions/005-idle.md). Where there is no such timer it is one of Go's.
+// that times out 9 (docs/decisions/005-idle.md). Where there is no such timer, or epoll does not take it, it is one of Go's.
 type alarm struct {
 	file  *os.File
 	timer *time.Timer
@@ -23,7 +23,12 @@ func newAlarm(ring func()) *alarm {
 	if err != nil {
 		return &alarm{timer: time.AfterFunc(lastLook, ring)}
 	}
-	a := &alarm{file: os.NewFile(uintptr(fd), "alarm")}
+	file := os.NewFile(uintptr(fd), "alarm")
+	if file.SetReadDeadline(time.Time{}) != nil { // not in the network poller: it would never be read
+		file.Close()
+		return &alarm{timer: time.AfterFunc(lastLook, ring)}
+	}
+	a := &alarm{file: file}
 	go a.serve(ring)
 	return a
 }

@@ -89,19 +89,21 @@ func (l *lots) chainOf(key uint32) *chain {
 }
 
 // A look costs a microsecond or two. Up to these numbers of waiters the first one comes after 20 ms, the later ones once a
-// second; for twice as many it takes twice as long, so that a crowd that waits in vain costs no more than one part in a
-// thousand of a CPU. After a death everybody is looked for at once: hints get lost by the death of who gives them.
+// second; for twice as many it takes twice as long, but never more than crowdMost, so that a crowd of ten thousand that waits
+// in vain costs one part in a thousand of a CPU. After a death everybody is looked for at once: nearly always hints get lost by
+// the death of who gives them. Who is stopped between the flag and the bell delays what he has sent for so long, and only that.
 const (
 	crowdFirst = 64
 	crowdLast  = 512
+	crowdMost  = 32 * lastLook
 )
 
 // lookWaits are how long to wait for the first look at a waiter, and between looks at last. There are few values, or each look
 // would be alone.
 func (l *lots) lookWaits() (first, last time.Duration) {
 	n := uint64(l.count.Load())
-	last = lastLook << bits.Len64(n/crowdLast)
-	return min(firstLook<<bits.Len64(n/crowdFirst), last), last
+	last = min(lastLook<<min(bits.Len64(n/crowdLast), 16), crowdMost)
+	return min(firstLook<<min(bits.Len64(n/crowdFirst), 16), last), last
 }
 
 // due notes that there is something to do then.

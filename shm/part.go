@@ -79,13 +79,17 @@ func (o *Object) Dead(m Member) bool { return o.s.Dead(m) }
 func (o *Object) Who(m Member) *MemberDied { return o.s.who(m) }
 
 // Recheck asks for ourselves whether the holders of a set are alive, and settles those that are not: what somebody else
-// would have told us, had he not been killed or stopped. It ends a set that its last holder left half-way.
+// would have told us, had he not been killed or stopped. It does not wait for that: the poller's goroutines settle, if there
+// is a poller. It ends a set that its last holder left half-way.
 func (o *Object) Recheck(set int) error {
 	for _, m := range o.Holders(set) {
-		if o.s.Dead(m) {
-			if err := o.s.settle(m); err != nil {
-				return err
-			}
+		if !o.s.Dead(m) {
+			continue
+		}
+		if !o.s.poll.off {
+			o.s.poll.bury(m)
+		} else if err := o.s.settle(m); err != nil {
+			return err
 		}
 	}
 	if o.SetState(set).Phase() == layout.SetOpen && len(o.Holders(set)) == 0 {

@@ -20,8 +20,8 @@ import (
 //	         L5 say that it sleeps   L6 sleep if the bell is what it was   L7 say that it is awake; L1
 //	look     give a token to who is ready; wake the poller if the bell is not what it sleeps on
 //
-// Checked: nobody waits for ever. A publisher that is killed owes a wake-up, maybe, and only then the model looks; its
-// successor goes on. A killed waiter leaves flag and role; its successor, on the same page, cleans the dirty set, takes the
+// Checked: nobody waits for ever for what was published. A publisher that is killed, or stopped for good, owes a wake-up,
+// maybe, and only then the model looks; the successor of a killed one goes on. A killed waiter leaves flag and role; its successor, on the same page, cleans the dirty set, takes the
 // role, and waits. A publisher that is late rings the successor instead.
 
 type bellState struct {
@@ -40,7 +40,7 @@ type bellState struct {
 	left        bellLeft
 }
 
-type bellLeft struct{ kills, ends uint8 }
+type bellLeft struct{ kills, stops, ends uint8 }
 
 type bellPublisher struct{ pc, next, role uint8 }
 
@@ -70,6 +70,7 @@ const (
 	bellRing
 	bellSays
 	bellWake
+	bellStopped
 )
 
 const (
@@ -97,6 +98,7 @@ const (
 type bellConfig struct {
 	values      [2]uint8 // for each waiter
 	kills, ends uint8
+	stops       uint8
 	sameWord    bool // the places' bits are in one word
 	sameBit     bool // and one bit
 	full        bool
@@ -124,7 +126,7 @@ func (c bellConfig) String() string {
 	} else if c.sameWord {
 		places = "one word"
 	}
-	return fmt.Sprintf("%s, %v values, kills<=%d publishers, <=%d waiting processes", places, c.values, c.kills, c.ends)
+	return fmt.Sprintf("%s, %v values, kills<=%d stops<=%d publishers, kills<=%d waiting processes", places, c.values, c.kills, c.stops, c.ends)
 }
 
 // wordOf and bitOf say where a place's bit is.
@@ -145,9 +147,10 @@ func (c bellConfig) bitOf(place int) uint8 {
 func (c bellConfig) finished(s *bellState, p int) bool {
 	switch {
 	case p < 2:
-		return s.p[p].pc == bellStore && s.p[p].next > c.values[p]
+		return s.p[p].pc == bellStopped || s.p[p].pc == bellStore && s.p[p].next > c.values[p]
 	case p < 4:
-		return s.w[p-2].pc == bellDone
+		i := p - 2
+		return s.w[i].pc == bellDone || s.p[i].pc == bellStopped && s.w[i].seen == s.value[i]
 	}
 	return true // who serves others may wait for ever
 }
@@ -201,6 +204,8 @@ func (c bellConfig) publish(s *bellState, i int, o *check.Out[bellState]) {
 	over := func() { *q = bellPublisher{pc: bellStore, next: q.next + 1} }
 	label := ""
 	switch q.pc {
+	case bellStopped:
+		return
 	case bellStore:
 		if q.next > c.values[i] {
 			return
@@ -437,11 +442,19 @@ func (c bellConfig) look(s *bellState, o *check.Out[bellState]) {
 func (c bellConfig) fault(s *bellState, p int, o *check.Out[bellState]) {
 	x := *s
 	switch {
-	case p < 2 && s.left.kills > 0 && !c.finished(s, p):
-		x.left.kills--
-		x.looks = x.looks || s.p[p].pc != bellStore // it owed somebody a wake-up, maybe
-		x.p[p] = bellPublisher{next: s.value[p] + 1}
-		o.Go("killed; a successor", x)
+	case p < 2 && !c.finished(s, p):
+		if s.left.kills > 0 {
+			x.left.kills--
+			x.looks = x.looks || s.p[p].pc != bellStore // it owed somebody a wake-up, maybe
+			x.p[p] = bellPublisher{next: s.value[p] + 1}
+			o.Go("killed; a successor", x)
+		}
+		if s.left.stops > 0 {
+			x = *s
+			x.left.stops--
+			x.looks, x.p[p] = true, bellPublisher{pc: bellStopped}
+			o.Go("stopped for good", x)
+		}
 	case p == 4 && s.left.ends > 0:
 		x.left.ends--
 		x.life++
@@ -480,7 +493,7 @@ func (c bellConfig) model() *check.Model[bellState] {
 	if c.mutant == bellReadLate {
 		m.Init.poll.pc = bellTakeSummary
 	}
-	m.Init.left = bellLeft{c.kills, c.ends}
+	m.Init.left = bellLeft{c.kills, c.stops, c.ends}
 	return m
 }
 
@@ -496,7 +509,7 @@ func bellCases() []Case {
 		same.values, same.full = most, true
 		add(same)
 		same.values, same.full = [2]uint8{1, 1}, false
-		same.kills, same.ends = 1, 1
+		same.kills, same.stops, same.ends = 1, 1, 1
 		add(same)
 	}
 	for _, m := range []string{bellSummaryFirst, bellRingFirst, bellReadLate, bellSaysFirst, bellEnterLate, bellTakeLate, bellNoLast} {

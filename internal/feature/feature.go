@@ -30,7 +30,7 @@ const Poller Feature = "poller"
 func (f Feature) About() (since, without string) {
 	switch f {
 	case WaitV:
-		return "5.16", "who watches several processes learns of a death up to 20 ms later"
+		return "5.16", "each Space's poller wakes 50 times a second, and learns of a death up to 20 ms later"
 	case TmpFile:
 		return "3.11, and the file system", "files are born under a temporary name"
 	case Membarrier:
