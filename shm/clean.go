@@ -9,11 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
-	"github.com/tandem-ipc/tandem/internal/policy"
 )
 
 // Cleaning. A Space is leaked when nobody holds the MAPPED lock of its root and it is not exempt: no process that
@@ -24,10 +22,6 @@ import (
 
 // EnvSweep turns the sweep on first use off: TANDEM_SWEEP=off.
 const EnvSweep = "TANDEM_SWEEP"
-
-const sweepFor = 50 * time.Millisecond // on first use; then the rest is left to the next one
-
-var sweepOnce sync.Once
 
 // removeIfLeaked removes the Space whose root is f, if it is leaked. path is a name that it had. f holds no locks before
 // and after.
@@ -338,24 +332,6 @@ func Sweep() ([]string, error) {
 		return removed, fmt.Errorf("shm: sweep: %w", err)
 	}
 	return removed, nil
-}
-
-// firstUse is called by whatever is the first thing a process does with Tandem.
-func firstUse() error {
-	if !supported {
-		return errLinux
-	}
-	if err := policy.Check(); err != nil {
-		return err
-	}
-	orphanGuard()
-	sweepOnce.Do(func() {
-		if os.Getenv(EnvSweep) != "off" && private.file == "" {
-			// What it could not remove is not what the caller asked for; Sweep tells.
-			_, _ = sweep(directory(), os.Geteuid(), time.Now().Add(sweepFor))
-		}
-	})
-	return track()
 }
 
 // Unlink gives up the name of the Space: OpenSpace makes a new one from now on. Members go on using the old one, which

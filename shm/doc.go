@@ -45,7 +45,8 @@
 // TANDEM_SHM_DIR names another directory than /dev/shm, the same for all who meet. TANDEM_SWEEP=off turns off the sweep
 // on first use, TANDEM_TRACKER=off the tracker. TANDEM_HUGEPAGES=on and TANDEM_PREFAULT=on are HugePages and Prefault for
 // all Spaces of the process. TANDEM_DISABLE=maplock,otmpfile,robustlist,waitv,membarrier,pidfd,populate forces kernel
-// features off.
+// features off. Another value of one of these, or of a variable of the policy, is an error of the first use of a Space:
+// CheckEnvironment.
 //
 // # Concurrency
 //

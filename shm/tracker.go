@@ -1,10 +1,6 @@
 package shm
 
-import (
-	"fmt"
-	"io/fs"
-	"os"
-)
+import "fmt"
 
 // EnvTracker turns the tracker off: TANDEM_TRACKER=off.
 const EnvTracker = "TANDEM_TRACKER"
@@ -15,7 +11,7 @@ const EnvTracker = "TANDEM_TRACKER"
 // language; in a process that adopts orphans (the first of its PID namespace, a subreaper), whose child the tracker would
 // be. In a child Tracked returns nil: this is its parents' concern.
 func Tracked() error {
-	on, err := trackerWanted()
+	on, err := switched(EnvTracker, true)
 	switch {
 	case err != nil:
 		return fmt.Errorf("shm: %w: %w", ErrNoTracker, err)
@@ -28,15 +24,4 @@ func Tracked() error {
 		return fmt.Errorf("shm: %w: %w", ErrNoTracker, err)
 	}
 	return nil
-}
-
-func trackerWanted() (bool, error) {
-	switch v := os.Getenv(EnvTracker); v {
-	case "", "on":
-		return true, nil
-	case "off":
-		return false, nil
-	default:
-		return false, fmt.Errorf("%s is %q, it must be on or off: %w", EnvTracker, v, fs.ErrInvalid)
-	}
 }

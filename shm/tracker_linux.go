@@ -39,9 +39,8 @@ var tree struct {
 
 // track makes sure that this process tree has a tracker. Whether it can be had changes nothing for the caller.
 func track() error {
-	on, err := trackerWanted()
-	if !on || err != nil || private.file != "" { // a child has its parent's
-		return err
+	if !isOn(EnvTracker, true) || private.file != "" { // a child has its parent's
+		return nil
 	}
 	tree.mu.Lock()
 	defer tree.mu.Unlock()

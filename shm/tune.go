@@ -2,7 +2,6 @@ package shm
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -28,8 +27,8 @@ func Prefault() Option { return func(o *options) { o.prefault = true } }
 
 // withEnvironment adds what the environment asks for.
 func (o options) withEnvironment() options {
-	o.huge = o.huge || os.Getenv(EnvHugePages) == "on"
-	o.prefault = o.prefault || os.Getenv(EnvPrefault) == "on"
+	o.huge = o.huge || isOn(EnvHugePages, false)
+	o.prefault = o.prefault || isOn(EnvPrefault, false)
 	return o
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/tandem-ipc/tandem/futex"
 	"github.com/tandem-ipc/tandem/internal/cgroup"
 	"github.com/tandem-ipc/tandem/internal/detach"
-	"github.com/tandem-ipc/tandem/internal/feature"
 	"github.com/tandem-ipc/tandem/internal/policy"
 	"github.com/tandem-ipc/tandem/shm"
 )
@@ -64,10 +63,12 @@ type doctor struct{ jsonDoctor }
 // diagnose looks at everything. What was left behind is not removed by its own first use of a Space, for it is to be told.
 func diagnose() jsonDoctor {
 	d := &doctor{jsonDoctor{Problems: []jsonProblem{}, Tracker: "off"}}
-	d.variables()
+	right := d.variables()
 	os.Setenv(shm.EnvSweep, "off")
 	if d.directory(); d.Directory.Exists {
-		d.makeSpace()
+		if right {
+			d.makeSpace()
+		}
 		d.spaces()
 	}
 	d.Memory.CgroupLimit, d.Memory.CgroupFile = cgroup.Memory()
@@ -81,16 +82,16 @@ func (d *doctor) problem(do, format string, args ...any) {
 	d.Problems = append(d.Problems, jsonProblem{What: printable(fmt.Sprintf(format, args...)), Do: do})
 }
 
-// variables looks for those that say what nobody understands.
-func (d *doctor) variables() {
-	if err := policy.Check(); err != nil {
-		d.problem("correct or unset the variable", "%s", oneLine(err))
+// variables looks for those that say what is not allowed. Then no program can make a Space.
+func (d *doctor) variables() (right bool) {
+	err := shm.CheckEnvironment()
+	if err == nil {
+		return true
 	}
-	for _, name := range strings.FieldsFunc(os.Getenv("TANDEM_DISABLE"), func(r rune) bool { return r == ',' || r == ' ' }) {
-		if f := feature.Feature(name); !slices.Contains(feature.All, f) && f != feature.Poller {
-			d.problem("correct or unset the variable", "TANDEM_DISABLE names %q, which is no feature", name)
-		}
+	for _, e := range parts(err) {
+		d.problem("correct or unset the variable", "%s", oneLine(e))
 	}
+	return false
 }
 
 // directory looks where segments lie.

@@ -96,7 +96,12 @@ func TestDoctorFindsProblems(t *testing.T) {
 	d = diagnosed(t, exitProblem, []string{"TANDEM_RING=many", "TANDEM_DISABLE=waitv,sleep"}, nil)
 	told(t, d, "TANDEM_RING=many", "unset")
 	told(t, d, `"sleep"`, "unset")
-	told(t, diagnosed(t, exitProblem, []string{"TANDEM_TRACKER=never"}, nil), "never", "")
+	d = diagnosed(t, exitProblem, []string{"TANDEM_TRACKER=never", "TANDEM_SWEEP=no"}, nil)
+	told(t, d, "TANDEM_TRACKER=never: want on, off", "unset")
+	told(t, d, "TANDEM_SWEEP=no", "unset")
+	if len(d.Problems) != 2 {
+		t.Errorf("%+v", d.Problems)
+	}
 
 	p, _ := start(t, "crashed")
 	p.Kill()

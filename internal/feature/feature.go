@@ -3,6 +3,8 @@
 package feature
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -53,6 +55,17 @@ var All = []Feature{WaitV, TmpFile, Membarrier, MapLock, RobustList, PidFD, Popu
 var disabled = sync.OnceValue(func() []string {
 	return strings.FieldsFunc(os.Getenv("TANDEM_DISABLE"), func(r rune) bool { return r == ',' || r == ' ' })
 })
+
+// Check tells what TANDEM_DISABLE names that is no feature.
+func Check() error {
+	known := append([]Feature{Poller}, All...)
+	for _, name := range disabled() {
+		if !slices.Contains(known, Feature(name)) {
+			return fmt.Errorf("TANDEM_DISABLE=%s: %q is no feature, want some of %v: %w", os.Getenv("TANDEM_DISABLE"), name, known, fs.ErrInvalid)
+		}
+	}
+	return nil
+}
 
 // Off tells whether f is forced off by TANDEM_DISABLE. The environment is read once.
 func (f Feature) Off() bool { return slices.Contains(disabled(), string(f)) }
