@@ -24,7 +24,7 @@
 // child, and that waits for the death of the last process of the tree to remove what they leave. It needs about a
 // megabyte, 3.5 MB in programs built without cgo, holds nothing of the tree's, not even its standard output, and ignores what
 // a terminal sends. A program that leaves in order (process.Main, Exit) lets it go. Without it everything works, and the
-// next process that uses a Space cleans up; Tracked tells whether there is one. It is the program itself, executed anew, and
+// next process that uses a Space cleans up; TrackerError tells why there is none. It is the program itself, executed anew, and
 // ends before main; initialisation of packages that do not import this one may run in it when the tree is dead.
 //
 // # Limits
@@ -36,7 +36,7 @@
 //
 // # What is for whom
 //
-// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, Tracked, Exit and the errors. Inspect, Clean, Remove, Unlink
+// Programs use Space, OpenSpace, Private, Bind, Lookup, Handle, Sweep, TrackerError, Exit and the errors. Inspect, Clean, Remove, Unlink
 // and Features are for tools such as the command tandem: they need no Space. Object, Block, Spec, Local and what has to do with them
 // is what the other packages of Tandem are made of: it may change with any version.
 //

@@ -45,7 +45,7 @@ var (
 	// ErrNoPart is returned by Part where there is no part of that place. It matches ErrCorrupt: only its maker may meet it.
 	ErrNoPart error = &sentinel{"no such part", ErrCorrupt}
 
-	// ErrNoTracker is returned by Tracked in a process tree that has no tracker.
+	// ErrNoTracker is returned by TrackerError in a process tree that has no tracker.
 	ErrNoTracker = errors.New("no tracker")
 
 	// ErrKind is returned when a Handle names an object of another kind than the one asked for.

@@ -39,9 +39,9 @@ type FileKind string
 
 // Kinds of entries.
 const (
-	KindSpace  FileKind = "space"   // a root, and the segments it grew
-	KindOrphan FileKind = "segment" // a grown segment whose root is gone
-	KindUnborn FileKind = "unborn"  // was being made
+	KindSpace   FileKind = "space"   // a root, and the segments it grew
+	KindSegment FileKind = "segment" // a grown segment whose root is gone, or that cannot be read
+	KindUnborn  FileKind = "unborn"  // was being made
 )
 
 // SpaceInfo describes a Space, or another file of Tandem, as its files say at one moment. What could not be read is zero.
@@ -165,9 +165,21 @@ func (v *inspector) plain(name string) {
 	}
 }
 
-// odd notes a file that nothing can be said about but err.
+// odd notes a file that nothing can be said about but what its name says, and err.
 func (v *inspector) odd(name string, uid int, err error) {
-	e := &SpaceInfo{Kind: KindOrphan, UID: uid, State: StateUnknown, Files: []string{name}, Err: err}
+	e := &SpaceInfo{Kind: KindSegment, UID: uid, State: StateUnknown, Files: []string{name}, Err: err}
+	_, kind, rest, _ := parseFile(name)
+	switch kind {
+	case "n":
+		e.Kind, e.Name = KindSpace, printable(rest)
+	case "p":
+		e.Kind = KindSpace
+	case "t":
+		e.Kind = KindUnborn
+	}
+	if nonce, ok := nonceOf(rest); ok && kind != "n" {
+		e.ID = nonceText(nonce)
+	}
 	if info, err := lstat(inDir(v.dir, name)); err == nil {
 		e.Memory = info.memory
 	}
@@ -278,7 +290,7 @@ func (v *inspector) orphans(id spaceID, grown []*source) {
 		return
 	}
 	for _, f := range grown {
-		e := &SpaceInfo{Kind: KindOrphan, ID: nonceText(id.nonce), UID: id.uid, State: f.at, Created: f.info.modified,
+		e := &SpaceInfo{Kind: KindSegment, ID: nonceText(id.nonce), UID: id.uid, State: f.at, Created: f.info.modified,
 			Memory: f.info.memory, Used: f.used, Files: []string{f.name}, Err: errors.Join(f.err, err)}
 		if err != nil {
 			e.State = StateUnknown

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// InUse is returned for a Space that cannot be removed because processes are attached to it. It matches ErrBusy.
-type InUse struct {
+// InUseError is returned for a Space that cannot be removed because processes are attached to it. It matches ErrBusy.
+type InUseError struct {
 	Members []MemberInfo // empty: a process is about to attach, or has left and still uses the memory
 }
 
-func (e *InUse) Error() string {
+func (e *InUseError) Error() string {
 	if len(e.Members) == 0 {
 		return "in use by a process that is coming or going"
 	}
@@ -27,13 +27,13 @@ func (e *InUse) Error() string {
 	return "in use by process " + strings.Join(who, ", ")
 }
 
-// Is makes an InUse match ErrBusy.
-func (e *InUse) Is(target error) bool { return target == ErrBusy }
+// Is makes an InUseError match ErrBusy.
+func (e *InUseError) Is(target error) bool { return target == ErrBusy }
 
 // Remove removes the named Space of this user, also a mailbox or a damaged file, unless a process is attached to it. What
 // Unlink does instead: it takes the name at once, and the memory when the last process leaves.
 //
-// Errors: *InUse, fs.ErrNotExist, ErrBusy if somebody who removes or renames it is stopped in the middle (after 250 ms).
+// Errors: *InUseError, fs.ErrNotExist, ErrBusy if somebody who removes or renames it is stopped in the middle (after 250 ms).
 func Remove(name string) error {
 	fail := func(err error) error { return fmt.Errorf("shm: remove space %q: %w", name, err) }
 	if err := CheckName(name); err != nil {
@@ -69,7 +69,7 @@ func Remove(name string) error {
 	if _, here := nameOf(info.id, path); !here {
 		return fail(fs.ErrNotExist) // somebody else was faster
 	}
-	e := &InUse{}
+	e := &InUseError{}
 	inv, err := Inspect()
 	if err != nil {
 		return fail(errors.Join(e, err))
@@ -110,7 +110,7 @@ func Clean(everyone bool) (removed []SpaceInfo, err error) {
 		}
 	}
 	for _, file := range slices.Sorted(maps.Keys(gone)) {
-		removed = append(removed, SpaceInfo{Kind: KindOrphan, UID: gone[file], Files: []string{file}}) // left behind since we looked
+		removed = append(removed, SpaceInfo{Kind: KindSegment, UID: gone[file], Files: []string{file}}) // left behind since we looked
 	}
 	if err != nil {
 		return removed, fmt.Errorf("shm: clean: %w", err)

@@ -40,7 +40,7 @@ func TestRemoveTakesWhatNobodyUses(t *testing.T) {
 func TestRemoveRefusesWhatIsInUse(t *testing.T) {
 	p := roles.Start(t, "member", "used")
 	p.Hear()
-	var used *InUse
+	var used *InUseError
 	err := Remove("used")
 	if !errors.As(err, &used) || !errors.Is(err, ErrBusy) || len(used.Members) != 1 || used.Members[0].PID != p.Cmd.Process.Pid {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestADamagedFileInUseLosesItsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	var used *InUse
+	var used *InUseError
 	if err := Remove("broken"); !errors.As(err, &used) || len(used.Members) != 0 {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func init() {
 				p.Must(err)
 				p.Say("grown")
 			case "tracked":
-				p.Say("%v", Tracked())
+				p.Say("%v", TrackerError())
 			case "exit":
 				p.Must(Exit())
 				p.Say("left")
@@ -84,7 +84,7 @@ func init() {
 		for range 20 {
 			_, err := Private()
 			p.Must(err)
-			p.Must(Tracked())
+			p.Must(TrackerError())
 			p.Must(Exit())
 		}
 		tasks, err := filepath.Glob("/proc/self/task/*/children")
@@ -105,7 +105,7 @@ func init() {
 		p.Must(unix.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
 		sp, err := Private()
 		p.Must(err)
-		if err := Tracked(); !errors.Is(err, ErrNoTracker) || !errors.Is(err, fs.ErrNotExist) {
+		if err := TrackerError(); !errors.Is(err, ErrNoTracker) || !errors.Is(err, fs.ErrNotExist) {
 			p.Say("tracked: %v", err)
 		}
 		p.Must(sp.Close())

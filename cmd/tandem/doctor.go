@@ -125,7 +125,7 @@ func (d *doctor) makeSpace() {
 	sp, err := shm.Private()
 	var tracked error
 	if err == nil {
-		tracked = shm.Tracked() // while there is a Space
+		tracked = shm.TrackerError() // while there is a Space
 		var st shm.Stats
 		st, err = sp.Stats()
 		d.Memory.Limit = st.Limit
@@ -174,7 +174,7 @@ func (d *doctor) spaces() {
 		if e.Err != nil {
 			d.Spaces.Damaged++
 			do := "remove " + filepath.Join(inv.Dir, e.Files[0])
-			if e.Name != "" {
+			if e.Name != "" && e.State != shm.StateUnknown { // what rm can open
 				do = "tandem rm --force " + e.Name
 			}
 			if other := (*shm.VersionError)(nil); errors.As(e.Err, &other) {

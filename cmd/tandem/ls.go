@@ -114,7 +114,7 @@ func note(e *shm.SpaceInfo) string {
 	switch {
 	case e.Err != nil:
 		return oneLine(e.Err)
-	case e.Kind == shm.KindOrphan:
+	case e.Kind == shm.KindSegment:
 		return "a segment whose Space is gone"
 	case e.Kind == shm.KindUnborn:
 		return "was being made"

@@ -58,7 +58,7 @@ Examples:
 // remove removes a Space, or takes its name if it is in use, and says which.
 func remove(name string, force bool) (done string, err error) {
 	err = shm.Remove(name)
-	var used *shm.InUse
+	var used *shm.InUseError
 	if !force || !errors.As(err, &used) {
 		return fmt.Sprintf("removed space %q", name), err
 	}
