@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -334,93 +336,38 @@ func Sweep() ([]string, error) {
 	return removed, nil
 }
 
-// Unlink gives up the name of the Space: OpenSpace makes a new one from now on. Members go on using the old one, which
-// keeps existing under a random name until the last of them leaves. ErrBusy: another process is about to do the same.
-func (sp *Space) Unlink() error {
-	s, err := sp.enter()
+// Clean removes what killed processes of this user left behind, as Sweep does, and describes what it was; of every user, as far
+// as permitted, if everyone is true. An error is about what should have gone and is still there.
+func Clean(everyone bool) (removed []SpaceInfo, err error) {
+	before, err := Inspect()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer s.release()
-	if s.name == "" {
-		return nil
-	}
-	if err := s.unlink(); err != nil {
-		return fmt.Errorf("shm: unlink %v: %w", s, err)
-	}
-	return nil
-}
-
-func (s *space) unlink() error {
-	s.naming.Lock() // goroutines share the description, so its lock does not keep them apart
-	defer s.naming.Unlock()
-	now, err := giveUpName(s.probe, s.dir, *s.path.Load(), s.nonce)
-	if err == nil && now != "" {
-		s.path.Store(&now)
-	}
-	return err
-}
-
-// Unlink gives up the name of a Space without attaching to it: that of a mailbox (see Keep) above all. If nobody is
-// attached to it, it is removed, whatever the file holds; else its last member does it. fs.ErrNotExist: there is none.
-func Unlink(name string) error {
-	fail := func(err error) error { return fmt.Errorf("shm: unlink space %q: %w", name, err) }
-	if err := CheckName(name); err != nil {
-		return fail(err)
-	}
-	if !supported {
-		return errLinux
-	}
-	dir := directory()
-	path := inDir(dir, namedFile(name))
-	f, err := openOwned(path, os.O_RDWR)
-	if err != nil {
-		return fail(err)
-	}
-	defer f.Close()
-	nonce, known := nonceIn(f)
-	if !known {
-		nonce = randomNonce()
-	}
-	// Killed after this it is no mailbox any more: a sweep finds it.
-	now, err := giveUpName(f, dir, path, nonce)
-	if err != nil {
-		return fail(err)
-	}
-	if now == "" {
-		return fail(fs.ErrNotExist) // somebody else was faster
-	}
-	if err := removeIfLast(f, dir, now); err != nil {
-		return fail(err)
-	}
-	return nil
-}
-
-// giveUpName renames the root f, found at path, to its private name, and returns that; "" if it has another name already.
-func giveUpName(f *os.File, dir, path string, nonce uint64) (now string, err error) {
-	for end := time.Now().Add(retryFor); ; time.Sleep(time.Millisecond) {
-		ok, err := tryLock(f, writeLock, layout.LockName)
-		if err != nil {
-			return "", err
-		}
-		if ok {
-			break
-		}
-		if time.Now().After(end) {
-			return "", fmt.Errorf("its name is held by a process that is stopped or about to remove it: %w", ErrBusy)
+	users := map[int]bool{os.Geteuid(): true}
+	for _, e := range before.Spaces {
+		if everyone && e.State == StateLeaked {
+			users[e.UID] = true
 		}
 	}
-	defer tryLock(f, noLock, layout.LockName)
-	info, err := fstat(f)
+	gone := map[string]int{} // files, and whose they were
+	for uid := range users {
+		files, failed := sweep(before.Dir, uid, time.Time{})
+		err = errors.Join(err, failed)
+		for _, file := range files {
+			gone[file] = uid
+		}
+	}
+	for _, e := range before.Spaces {
+		if _, is := gone[e.Files[0]]; is {
+			removed = append(removed, e)
+			delete(gone, e.Files[0])
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(gone)) {
+		removed = append(removed, SpaceInfo{Kind: KindSegment, UID: gone[file], Files: []string{file}}) // left behind since we looked
+	}
 	if err != nil {
-		return "", err
+		return removed, fmt.Errorf("shm: clean: %w", err)
 	}
-	to := inDir(dir, privateFile(nonce))
-	if _, ok := nameOf(info.id, path); !ok || path == to {
-		return "", nil
-	}
-	if err := renameNew(path, to); err != nil {
-		return "", &os.LinkError{Op: "rename", Old: path, New: to, Err: err}
-	}
-	return to, nil
+	return removed, nil
 }

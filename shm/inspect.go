@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/tandem-ipc/tandem/internal/terminal"
 )
 
 // Inspection: what lies in the directory for segments, seen by one who takes no part. It opens files for reading, reads them
@@ -171,7 +172,7 @@ func (v *inspector) odd(name string, uid int, err error) {
 	_, kind, rest, _ := parseFile(name)
 	switch kind {
 	case "n":
-		e.Kind, e.Name = KindSpace, printable(rest)
+		e.Kind, e.Name = KindSpace, terminal.Printable(rest)
 	case "p":
 		e.Kind = KindSpace
 	case "t":
@@ -297,16 +298,6 @@ func (v *inspector) orphans(id spaceID, grown []*source) {
 		}
 		v.others = append(v.others, e)
 	}
-}
-
-// printable replaces what is not fit for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // Title names an entry for people.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/internal/roles"
+	"github.com/tandem-ipc/tandem/internal/terminal"
 )
 
 func init() {
@@ -450,7 +451,7 @@ func FuzzInspect(f *testing.F) {
 			t.Fatalf("%+v, %v", e, err)
 		}
 		for _, s := range []string{e.OldName, e.Title()} {
-			if s != printable(s) {
+			if s != terminal.Printable(s) {
 				t.Fatalf("%q", s)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
+	"github.com/tandem-ipc/tandem/internal/terminal"
 )
 
 // A source is one file under inspection.
@@ -142,7 +143,7 @@ func (r *rootSeen) describe(e *SpaceInfo) {
 		return
 	}
 	if name := string(r.root.Name[:r.root.NameLen]); e.Name == "" && name != "" {
-		e.OldName = printable(name)
+		e.OldName = terminal.Printable(name)
 	}
 	e.Created = time.Unix(0, int64(r.root.Seg.Created))
 	e.Limit = int64(r.root.Limit)
@@ -175,7 +176,7 @@ func (f *source) readMembers() ([]MemberInfo, error) {
 		}
 		all = append(all, MemberInfo{
 			Member: layout.MakeMember(slot, w.Gen()), PID: int(binary.LittleEndian.Uint32(page[0:])),
-			Started: time.Unix(0, int64(binary.LittleEndian.Uint64(page[8:]))), Command: printable(cString(page[16:])),
+			Started: time.Unix(0, int64(binary.LittleEndian.Uint64(page[8:]))), Command: terminal.Printable(cString(page[16:])),
 			Dead: w.State() == layout.SlotDead || held != writeLock,
 		})
 	}

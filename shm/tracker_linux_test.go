@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -174,7 +175,7 @@ func TestTheTrackerWaitsForTheChildren(t *testing.T) {
 	dir := treeDir(t)
 	p := startTree(t, dir, "private")
 	c := startTree(t, dir, "inherit", p.Ask("object"))
-	pid := trackerOf(t, p)
+	trackerOf(t, p)
 	if other := findTracker(c); other != 0 {
 		t.Fatalf("the child has a tracker of its own, %d", other)
 	}
@@ -183,20 +184,29 @@ func TestTheTrackerWaitsForTheChildren(t *testing.T) {
 		t.Fatal("the child cannot go on")
 	}
 	// The tracker asks for the private Space now, and sleeps again.
-	eventually(t, "the tracker waits for the child", func() bool { return waitsFor(t, pid, dir) })
+	eventually(t, "the tracker waits for the child", func() bool { return somebodyWaits(t, dir) })
 	c.Kill()
 	eventually(t, "the files are gone", func() bool { return isEmpty(dir) })
 }
 
-// waitsFor tells whether a process waits for a lock on a file in dir.
-func waitsFor(t *testing.T, pid int, dir string) bool {
+// somebodyWaits tells whether a process sleeps until it can lock a file in dir.
+func somebodyWaits(t *testing.T, dir string) bool {
 	t.Helper()
-	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	locks, err := os.ReadFile("/proc/locks")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range fds {
-		if to, err := os.Readlink(f); err == nil && strings.HasPrefix(to, dir) {
+	all, err := list(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range all {
+		info, err := lstat(inDir(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 1: -> OFDLCK ADVISORY WRITE -1 00:1a:INODE 1 1
+		if regexp.MustCompile(fmt.Sprintf(`(?m)^\d+: -> OFDLCK .* WRITE .*:%d %d %[2]d$`, info.id.ino, layout.LockMapped)).Match(locks) {
 			return true
 		}
 	}

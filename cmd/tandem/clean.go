@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tandem-ipc/tandem/internal/terminal"
 	"github.com/tandem-ipc/tandem/shm"
 )
 
@@ -92,7 +93,7 @@ func printGone(w io.Writer, gone []shm.SpaceInfo, dry bool) error {
 	total := int64(0)
 	for i := range gone {
 		total += gone[i].Memory
-		if _, err := fmt.Fprintf(w, "%s %s: %s\n", did, printable(gone[i].Title()), bytes(gone[i].Memory)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s %s: %s\n", did, terminal.Printable(gone[i].Title()), bytes(gone[i].Memory)); err != nil {
 			return err
 		}
 	}

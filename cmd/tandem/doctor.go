@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-ipc/tandem/internal/cgroup"
 	"github.com/tandem-ipc/tandem/internal/detach"
 	"github.com/tandem-ipc/tandem/internal/policy"
+	"github.com/tandem-ipc/tandem/internal/terminal"
 	"github.com/tandem-ipc/tandem/shm"
 )
 
@@ -79,7 +80,7 @@ func diagnose() jsonDoctor {
 }
 
 func (d *doctor) problem(do, format string, args ...any) {
-	d.Problems = append(d.Problems, jsonProblem{What: printable(fmt.Sprintf(format, args...)), Do: do})
+	d.Problems = append(d.Problems, jsonProblem{What: terminal.Printable(fmt.Sprintf(format, args...)), Do: do})
 }
 
 // variables looks for those that say what is not allowed. Then no program can make a Space.

@@ -29,6 +29,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/tandem-ipc/tandem/internal/terminal"
 )
 
 // Exit status.
@@ -62,7 +64,9 @@ func run(args []string, out, errw io.Writer) int {
 	}
 }
 
-func oneLine(err error) string { return printable(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+func oneLine(err error) string {
+	return terminal.Printable(strings.ReplaceAll(err.Error(), "\n", "; "))
+}
 
 func root(out io.Writer) *cli.Command {
 	c := &cli.Command{

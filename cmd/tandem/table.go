@@ -7,7 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
+
+	"github.com/tandem-ipc/tandem/internal/terminal"
 )
 
 // A table is aligned for people. Its last column may be empty; cells are made fit for a terminal.
@@ -28,7 +29,7 @@ func (t *table) add(first string, cells []string) {
 		cells = append([]string{first}, cells...)
 	}
 	for i, c := range cells {
-		cells[i] = printable(c)
+		cells[i] = terminal.Printable(c)
 	}
 	t.rows = append(t.rows, cells)
 }
@@ -57,16 +58,6 @@ func printTables(w io.Writer, tables ...table) error {
 		}
 	}
 	return nil
-}
-
-// printable replaces what is not fit for a terminal: names and commands may come from anybody.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // bytes prints a size in units that fit.
