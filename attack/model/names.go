@@ -9,7 +9,7 @@ import (
 )
 
 // Files and their names: shm/open.go open, enterRoot, admit; shm/birth.go; shm/clean.go removeIfLeaked, removeGrowth,
-// removeGrown, sweep, rootExists, unlink; shm/grow.go grow, openGrown; shm/settle.go unlinkUnpublished; shm/space.go unmap.
+// removeGrown, sweep, rootExists; shm/remove.go unlink; shm/grow.go grow, openGrown; shm/settle.go unlinkUnpublished; shm/space.go unmap.
 //
 // One name n, roots in the order of their birth, each with one name of its own, p, for when it gives up n; of each root one
 // growth segment, of which each process may make a file. Files have the locks NAME and MAPPED, which the kernel takes back

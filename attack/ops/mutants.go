@@ -102,7 +102,7 @@ func mutants() []sweep.Mutant {
 		},
 		{
 			Name: "names: a name is given up without the NAME lock",
-			File: "shm/clean.go",
+			File: "shm/remove.go",
 			Old:  `		ok, err := tryLock(f, writeLock, layout.LockName)`,
 			New:  `		ok, err := true, error(nil)`,
 			Only: "^space/unlink$",
@@ -127,7 +127,7 @@ func mutants() []sweep.Mutant {
 		},
 		{
 			Name: "tracker: it is started when the Space is there",
-			File: "shm/clean.go",
+			File: "shm/firstuse.go",
 			Old:  `	return track()`,
 			New: `	time.AfterFunc(100*time.Millisecond, func() { track() })
 	return nil`,
