@@ -16,8 +16,8 @@ var (
 	ErrParentDied = errors.New("the parent process died")
 
 	// ErrNoHello is matched by the error of a child that ended without ever taking its arguments.
-	ErrNoHello = errors.New("ended before it took its arguments: main must call process.Main, or process.Init first of all " +
-		"(TestMain too, in a test binary)")
+	ErrNoHello = errors.New("ended before it took its arguments: its standard error may say why; or main does not call process.Main, " +
+		"or process.Init first of all (TestMain too, in a test binary)")
 
 	// ErrNoResult is matched by the error of a child that ended with code 0 and without a result: by os.Exit.
 	ErrNoResult = errors.New("ended without a result")

@@ -56,7 +56,7 @@ func spawn(handle string) (*os.Process, error) {
 	}
 	defer null.Close()
 	child, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
-		Env:   append(os.Environ(), shm.EnvSpace+"="+handle),
+		Env:   environment(handle),
 		Files: []*os.File{null, os.Stdout, os.Stderr, line},
 	})
 	if err != nil {
@@ -112,3 +112,13 @@ func awaitEnd(child *os.Process) {
 }
 
 func signalConstant(n int) string { return unix.SignalName(syscall.Signal(n)) }
+
+// environment is the child's: ours, and where its Space is. A directory that was named relative to our working directory is
+// named in full; of two values the first one counts.
+func environment(handle string) []string {
+	var dir []string
+	if os.Getenv(shm.EnvDir) != "" {
+		dir = []string{shm.EnvDir + "=" + shm.Dir()}
+	}
+	return append(append(dir, os.Environ()...), shm.EnvSpace+"="+handle)
+}

@@ -21,7 +21,7 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 		return nil, fmt.Errorf("%s is too small, a Space needs %d: %w", limitText(limit, from), least, ErrNoSpace)
 	}
 	path := inDir(dir, file)
-	f, temporary, err := newFile(dir, bornFile(nonce))
+	f, temporary, err := newBorn(dir, nonce)
 	if err != nil {
 		return nil, full(err, dir)
 	}
@@ -31,11 +31,6 @@ func birth(dir, file, name string, nonce uint64, o options) (*space, error) {
 		}
 		f.Close()
 		return nil, err
-	}
-	if temporary != "" {
-		if err := guard(f); err != nil {
-			return fail(err)
-		}
 	}
 	const slot = 1
 	heap, err := reserveRoot(f, dir, slot, min(rootHeap, limit-least+leastHeap))
@@ -117,6 +112,28 @@ func reserveSlot(f *os.File, slot int) error {
 }
 
 func pageOf(slot int) int64 { return layout.RootPages + int64(slot)*layout.PageSize }
+
+// newBorn makes a file that is about to be a segment. With a temporary name it is locked against sweepers; one that was faster
+// takes it for leaked, and then another one is made, under a name that no sweeper is looking at.
+func newBorn(dir string, nonce uint64) (f *os.File, temporary string, err error) {
+	for range birthTries {
+		f, temporary, err = newFile(dir, bornFile(nonce))
+		if err != nil || temporary == "" {
+			return f, temporary, err
+		}
+		if err = guard(f); err == nil {
+			return f, temporary, nil
+		}
+		err = errors.Join(err, ignoreMissing(os.Remove(temporary)), f.Close())
+		if !errors.Is(err, ErrBusy) {
+			break
+		}
+		nonce = randomNonce()
+	}
+	return nil, "", err
+}
+
+const birthTries = 100 // a sweep has the right moment once in a thousand files
 
 // guard locks a file that was born with a temporary name, and makes sure that no sweeper was faster.
 func guard(f *os.File) error {

@@ -25,7 +25,8 @@
 // megabyte, 3.5 MB in programs built without cgo, holds nothing of the tree's, not even its standard output, and ignores what
 // a terminal sends. A program that leaves in order (process.Main, Exit) lets it go. Without it everything works, and the
 // next process that uses a Space cleans up; TrackerError tells why there is none. It is the program itself, executed anew, and
-// ends before main; initialisation of packages that do not import this one may run in it when the tree is dead.
+// ends before main; initialisation of packages that do not import this one may run in it when the tree was killed, as it does
+// in every child: what must not happen twice belongs into main.
 //
 // # Limits
 //

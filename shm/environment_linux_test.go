@@ -334,5 +334,29 @@ func TestImportingAloneDoesNothing(t *testing.T) {
 }
 
 func init() {
+	parts["wanderer"] = func(p *roles.Peer, args []string) {
+		p.Must(os.Chdir(args[0]))
+		p.Must(os.Setenv(EnvDir, "below"))
+		sp, err := OpenSpace("wandering")
+		p.Must(err)
+		p.Must(os.Chdir("/"))
+		_, err = sp.s.alloc(2 * rootHeap) // in another segment
+		p.Must(err)
+		p.Must(Exit())
+		p.Say("left")
+	}
 	parts["idle"] = func(p *roles.Peer, args []string) { p.Say("goroutines %d", runtime.NumGoroutine()) }
+}
+
+func TestARelativeDirectoryIsThatOfTheFirstUse(t *testing.T) {
+	dir := t.TempDir()
+	below := filepath.Join(dir, "below")
+	if err := os.Mkdir(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := roles.Start(t, "wanderer", dir)
+	p.Expect("left")
+	if left, err := os.ReadDir(below); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }

@@ -70,7 +70,7 @@ func (s *space) grow(i int, size int64) error {
 
 // newGrowth makes a file with a heap as large as there is memory for, down to least.
 func (s *space) newGrowth(heap, least int64) (f *os.File, temporary string, size int64, err error) {
-	f, temporary, err = newFile(s.dir, bornFile(randomNonce()))
+	f, temporary, err = newBorn(s.dir, randomNonce())
 	if err != nil {
 		return nil, "", 0, full(err, s.dir)
 	}
@@ -83,11 +83,6 @@ func (s *space) newGrowth(heap, least int64) (f *os.File, temporary string, size
 	}
 	if ok, err := tryLock(f, readLock, layout.LockMapped); err != nil || !ok {
 		return fail(errors.Join(err, fmt.Errorf("lock a new file: %w", ErrBusy)))
-	}
-	if temporary != "" {
-		if err := guard(f); err != nil {
-			return fail(err)
-		}
 	}
 	for {
 		err := errors.Join(f.Truncate(layout.GrowthHeap+heap), reserve(f, 0, growthTables),

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -28,11 +29,24 @@ const EnvDir = "TANDEM_SHM_DIR"
 func Dir() string { return directory() }
 
 func directory() string {
-	if d := os.Getenv(EnvDir); d != "" {
+	d := os.Getenv(EnvDir)
+	switch {
+	case d == "":
+		return "/dev/shm"
+	case filepath.IsAbs(d):
 		return d
 	}
-	return "/dev/shm"
+	return filepath.Join(startedIn(), d) // wherever the process goes
 }
+
+// startedIn is the working directory of the first use.
+var startedIn = sync.OnceValue(func() string {
+	d, err := os.Getwd()
+	if err != nil {
+		return "" // it has been removed; what is relative stays so
+	}
+	return d
+})
 
 func prefix() string { return prefixOf(os.Geteuid()) }
 

@@ -2,12 +2,16 @@
 package tracker_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/tandem-ipc/tandem/internal/layout"
 	"github.com/tandem-ipc/tandem/internal/tracker"
 )
 
@@ -27,6 +31,29 @@ func TestItWaitsBeforeAnythingThatCouldDoAnything(t *testing.T) {
 	us, others := strings.Index(all, "/internal/tracker "), strings.Index(all, " os ")
 	if us < 0 || others < 0 || us > others {
 		t.Fatalf("initialised in this order: %v", order)
+	}
+}
+
+// Nothing of the program is initialised any more, and nothing swept, after a tree that has left in order.
+func TestItEndsAtOnceAfterAnOrderlyEnd(t *testing.T) {
+	for over, want := range []string{"PASS", ""} {
+		page, err := os.Create(filepath.Join(t.TempDir(), "tree"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told layout.Tree
+		told.Over.Store(uint64(over))
+		if err := errors.Join(page.Truncate(4096), binary.Write(page, binary.NativeEndian, []uint64{told.Nonce.Load(), told.Over.Load()})); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+		cmd.Env = append(os.Environ(), tracker.Env+"=1")
+		cmd.ExtraFiles = []*os.File{page} // layout.TreeFile
+		out, err := cmd.CombinedOutput()
+		page.Close()
+		if err != nil || !strings.Contains(string(out), want) || want == "" && len(out) > 0 {
+			t.Errorf("over %d: %v: %q, want %q", over, err, out, want)
+		}
 	}
 }
 
