@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -359,4 +360,37 @@ func TestARelativeDirectoryIsThatOfTheFirstUse(t *testing.T) {
 	if left, err := os.ReadDir(below); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
+}
+
+// Where files are born with a name a sweep may take one for leaked, and then another one is made.
+func TestSweepsDisturbNoBirth(t *testing.T) {
+	done := make(chan struct{})
+	var sweeping sync.WaitGroup
+	for range 2 {
+		sweeping.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := Sweep(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 300 {
+		sp, err := OpenSpace("born")
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if err := sp.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	sweeping.Wait()
 }
