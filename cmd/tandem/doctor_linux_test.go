@@ -109,19 +109,36 @@ func TestDoctorFindsProblems(t *testing.T) {
 	ok(t, "clean")
 	diagnosed(t, exitDone, nil, nil)
 
-	q, _ := start(t, "torn")
-	f, err := os.OpenFile(filepath.Join(os.Getenv(shm.EnvDir), "tandem."+strconv.Itoa(os.Geteuid())+".n.torn"), os.O_WRONLY, 0)
+	box, err := shm.OpenSpace("newer", shm.Keep())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteAt([]byte("not a Space"), 0); err != nil {
+	if err := box.Close(); err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
+	overwrite(t, "newer", []byte{99}, 8) // its version
+	told(t, diagnosed(t, exitProblem, nil, nil), "layout version 99", "use it with programs of layout version 99, or tandem rm --force newer")
+	ok(t, "rm", "newer")
+
+	q, _ := start(t, "torn")
+	overwrite(t, "torn", []byte("not a Space"), 0)
 	told(t, diagnosed(t, exitProblem, nil, nil), `"torn"`, "tandem rm --force torn")
 	ok(t, "rm", "--force", "torn")
 	q.Kill()
 	ok(t, "clean")
+}
+
+// overwrite changes the file of a named Space.
+func overwrite(t *testing.T, name string, b []byte, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(os.Getenv(shm.EnvDir), "tandem."+strconv.Itoa(os.Geteuid())+".n."+name), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // inNamespaces are the attributes of a process that may mount.
