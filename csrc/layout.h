@@ -108,7 +108,8 @@ struct td_root {
 	uint32_t deaths;    /* futex; reapers add one per settled member, everyone may sleep on it */
 	uint8_t pad1[124];
 	uint32_t slot_hint; /* attachers: where to look for the next slot */
-	uint8_t pad2[124];
+	uint32_t wanted;    /* who needs memory that is being given back adds one; who gives it back stops then */
+	uint8_t pad2[120];
 	uint64_t kinds;     /* bit k: objects of kind k may exist; set before the first one is published */
 	uint8_t pad3[120];
 	uint64_t directory; /* ref of the first directory block; CAS 0 -> ref, never changed again */
@@ -390,6 +391,7 @@ TD_OFF(td_root, name, 144);
 TD_OFF(td_root, doomed, TD_ROOT_DOOMED);
 TD_OFF(td_root, deaths, 384);
 TD_OFF(td_root, slot_hint, 512);
+TD_OFF(td_root, wanted, 516);
 TD_OFF(td_root, kinds, 640);
 TD_OFF(td_root, directory, 768);
 TD_OFF(td_page, doorbell, 128);

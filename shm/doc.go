@@ -70,7 +70,9 @@
 // that advice would keep the parent alive. Do not let the kernel write into shared memory asynchronously (io_uring,
 // O_DIRECT, RDMA): such a write may land after its owner's death.
 //
-// What lies in shared memory is not trusted: damage gives ErrCorrupt, or another error, or wrong data; not a fault, a hang or
-// memory without bound. Only a file that is shortened while it is mapped kills who touches what is gone (SIGBUS): no library
-// can make an error of that. Whoever opens such a file gets ErrCorrupt, and it is cleaned up like any other.
+// What lies in shared memory is not trusted: damage gives ErrCorrupt, or another error, or wrong data; not a hang or memory
+// without bound, and not a fault, with two exceptions that kill who touches what is gone (SIGBUS), as no library can make an
+// error of that: a file is shortened while it is mapped; or the file system is full, and a block has lost its memory, because
+// a process of the same user has punched a hole there, or a damaged word presents what was given back as a block. Whoever opens
+// a shortened file gets ErrCorrupt, and it is cleaned up like any other.
 package shm

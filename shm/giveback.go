@@ -14,10 +14,13 @@ import (
 // fault. Only units of grown segments are; the tables that say whose they are lie elsewhere. See the heap for the protocol.
 //
 // Whether a unit has been free for a while is seen without another shared word: its entry word says FREE with the sequence
-// number that it had. Each process looks at what it has freed itself, and at everything when somebody has left or died.
+// number that it had. Each process looks at what it has freed itself, and at everything when its neighbour
+// has left or died: one member does so for each who goes. One that is stopped while it gives back keeps what it has claimed, a
+// megabyte at most, from the others; who needs memory that is claimed makes those who give back stop, and looks again.
 
 const (
 	leastPunch = int64(64 << 10) // smaller runs are not worth a system call, and will be used soon
+	mostPunch  = int64(1 << 20)  // what one claim has at once, and keeps where its process is stopped
 	idleFor    = time.Second     // how long a unit is free before its memory goes
 )
 
@@ -29,7 +32,7 @@ func (s *space) refill(r run) error {
 		err = s.reserveByName(r.g, from, end-from)
 	}
 	if err != nil {
-		r.punch()
+		r.punch() // what it cannot take back is doubtful, as all of the run
 	}
 	return full(err, s.dir)
 }
@@ -59,25 +62,30 @@ func (s *space) reserveByName(g *segment, off, n int64) error {
 	return reserve(f, off, n)
 }
 
-// punch gives back the memory of a run that we have claimed: its whole pages, and says how much that is.
-func (r run) punch() int64 {
+// punch gives back the memory of a run that we have claimed: its whole pages, and says how much that is. Not ok: the system
+// has refused it, after it had taken a part perhaps.
+func (r run) punch() (n int64, ok bool) {
 	page := int64(os.Getpagesize())
 	from, end := (r.g.unit(r.first)+page-1)&^(page-1), r.g.unit(r.first+r.n)&^(page-1)
 	if from >= end {
-		return 0
+		return 0, true
 	}
 	if err := release(r.g.mem[from:end]); err != nil {
-		r.g.whole.Store(true) // the file system cannot do it: not again
-		return 0
+		r.g.whole.Store(true) // the file system cannot do it, or the memory is locked: not again
+		return 0, false
 	}
-	return end - from
+	return end - from, true
 }
 
-// giveBackFree punches all runs of free units that have memory, or may have, or only those whose words are as they were in idle; it ends early
-// when stop says so. It returns the number of bytes.
-func (s *space) giveBackFree(g *segment, idle []uint64, stop func() bool) (total int64) {
-	most := max(1, g.units/8) // who needs memory meanwhile finds the rest
-	for i := 0; i < g.units && !g.whole.Load() && !stop(); {
+// giveBackFree punches all runs of free units that have memory, or may have, or only those whose words are as they were in
+// idle, and returns the number of bytes. It ends early when stop says so, or when somebody who needs memory has met a claim.
+func (s *space) giveBackFree(g *segment, idle []uint64, stop func() bool) (total int64, ended bool) {
+	most := max(1, min(g.units/8, int(mostPunch>>g.shift))) // who needs memory meanwhile finds the rest
+	wanted := s.root.Wanted.Load()
+	for i := 0; i < g.units && !g.whole.Load(); {
+		if stop() || s.root.Wanted.Load() != wanted {
+			return total, false
+		}
 		n := 0
 		for ; n < most && i+n < g.units; n++ {
 			w := layout.Word(g.entries[i+n].Word.Load())
@@ -88,18 +96,29 @@ func (s *space) giveBackFree(g *segment, idle []uint64, stop func() bool) (total
 		}
 		if int64(n)<<g.shift >= leastPunch {
 			if r, ok := g.take(i, n, s.self, false); ok {
-				total += r.punch()
-				g.giveBackAs(i, r.claimed, layout.Holed)
+				total += s.giveBackRun(r)
 			}
 		}
 		i += max(n, 1)
 	}
-	return total
+	return total, true
+}
+
+// giveBackRun punches a run that we have claimed, and ends the claim.
+func (s *space) giveBackRun(r run) int64 {
+	n, ok := r.punch()
+	if !ok {
+		r.holes = s.refill(r) != nil
+		r.abandon()
+		return 0
+	}
+	r.g.giveBackAs(r.first, r.claimed, layout.Holed)
+	return n
 }
 
 // Trim gives the memory that no block uses back to the system now, and returns how many bytes that is. Otherwise it goes
 // when it has been unused for one to two seconds. The first megabyte of a Space, and what runs of less than 64 KiB have,
-// stays.
+// stays; and the rest of a segment in which somebody needs memory meanwhile.
 func (sp *Space) Trim() (int64, error) {
 	s, err := sp.enter()
 	if err != nil {
@@ -109,7 +128,8 @@ func (sp *Space) Trim() (int64, error) {
 	total := int64(0)
 	err = s.segments(func(g *segment) error {
 		if g.index > 0 {
-			total += s.giveBackFree(g, nil, func() bool { return false })
+			n, _ := s.giveBackFree(g, nil, func() bool { return false })
+			total += n
 		}
 		return nil
 	})
@@ -144,7 +164,9 @@ func (p *poller) giveBackIdle(now time.Duration) {
 				return nil
 			}
 			if idle != nil {
-				p.s.giveBackFree(g, idle, p.over.Load)
+				if _, ended := p.s.giveBackFree(g, idle, p.over.Load); !ended {
+					return nil // the next look goes on
+				}
 				delete(v.seen, g.index)
 			}
 			// Taken down before the words are read: who frees a unit and finds it up has done so before.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,18 @@ func init() {
 		p.Must(Exit())
 		p.Must(unix.Unmount(args[0], 0))
 	}
+	// trimmer gives back all the time.
+	parts["trimmer"] = func(p *roles.Peer, args []string) {
+		sp, err := OpenSpace(args[0])
+		p.Must(err)
+		_, err = sp.Trim()
+		p.Must(err)
+		go p.Hear() // it ends with the test
+		for p.Say("trims"); err == nil; {
+			_, err = sp.Trim()
+		}
+		p.Must(err)
+	}
 	// burster uses much memory and gives it back, or dies with it.
 	parts["burster"] = func(p *roles.Peer, args []string) {
 		sp, err := OpenSpace(args[0])
@@ -86,8 +99,15 @@ func inMemory(t *testing.T) (total int64) {
 	return total
 }
 
+// holdGiver lets nothing be given back that the test does not give back itself.
+func holdGiver(t *testing.T, sp *Space) {
+	t.Helper()
+	eventually(t, "nobody gives back", func() bool { return sp.s.poll.giving.CompareAndSwap(false, true) })
+}
+
 func TestTheMemoryOfABurstGoesBackAndIsReservedAgain(t *testing.T) {
 	sp := openSpace(t, "burst", Limit(1<<30))
+	holdGiver(t, sp)
 	base := inMemory(t)
 	for round := range 2 {
 		var all []Block
@@ -136,7 +156,7 @@ func TestTheMemoryOfABurstGoesBackAndIsReservedAgain(t *testing.T) {
 // Nobody has to ask, whether the memory was given back by the living, by one who has left, or by one who was killed.
 func TestUnusedMemoryGoesBackByItself(t *testing.T) {
 	if feature.Poller.Off() {
-		return
+		t.Skip("without the poller nobody looks for idle memory")
 	}
 	sp := openSpace(t, "idle", Limit(1<<30))
 	base := inMemory(t)
@@ -160,6 +180,7 @@ func TestUnusedMemoryGoesBackByItself(t *testing.T) {
 // Memory that is in use again and again stays.
 func TestMemoryInUseNowAndThenStays(t *testing.T) {
 	sp := openSpace(t, "busy", Limit(1<<30))
+	holdGiver(t, sp)
 	first, err := sp.s.alloc(3 << 20)
 	if err != nil {
 		t.Fatal(err)
@@ -183,11 +204,190 @@ func TestMemoryInUseNowAndThenStays(t *testing.T) {
 			free += 1 << g.shift
 		}
 	}
-	if n := sp.s.giveBackFree(g, idle, never); n != free || free > int64(g.units)<<g.shift-3<<20 {
+	if n, _ := sp.s.giveBackFree(g, idle, never); n != free || free > int64(g.units)<<g.shift-3<<20 {
 		t.Fatalf("%d bytes were given back, %d had been free all the time", n, free)
 	}
-	if n := sp.s.giveBackFree(g, g.words(), never); n < 3<<20 {
+	if n, _ := sp.s.giveBackFree(g, g.words(), never); n < 3<<20 {
 		t.Fatalf("%d bytes of what was idle then were given back", n)
+	}
+}
+
+// Who needs all the memory there may be gets it, whoever gives it back at that moment.
+func TestGivingBackMakesNobodyFail(t *testing.T) {
+	const size = 30 << 20
+	sp := openSpace(t, "tight", Limit(40<<20))
+	stop := make(chan struct{})
+	var trimmer sync.WaitGroup
+	trimmer.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := sp.Trim(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 20 {
+		b, err := sp.s.alloc(size)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		sp.s.discard(b)
+	}
+	close(stop)
+	trimmer.Wait()
+	if st, err := sp.Stats(); err != nil || st.Segments != 2 {
+		t.Errorf("%+v, %v: it was grown in vain", st, err)
+	}
+	if err := sp.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One who is stopped while it gives back keeps a megabyte, and is waited for once.
+func TestAStoppedGiverKeepsLittleAndIsWaitedForOnce(t *testing.T) {
+	const size = 16 << 20
+	sp := openSpace(t, "stopped", Limit(25<<20))
+	holdGiver(t, sp)
+	b, err := sp.s.alloc(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sp.s.segment(b.Ref.Segment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := func() (units int64) {
+		for i := range g.entries {
+			if w := layout.Word(g.entries[i].Word.Load()); w.State() == layout.Claim {
+				units += int64(g.length(i))
+			}
+		}
+		return units
+	}
+	p := roles.Start(t, "trimmer", "stopped")
+	p.Expect("trims")
+	eventually(t, "it is stopped while it gives back", func() bool {
+		sp.s.discard(b)
+		for range 1000 {
+			if claimed() > 0 {
+				break
+			}
+		}
+		p.Stop()
+		if claimed() > 0 {
+			return true
+		}
+		p.Signal(unix.SIGCONT)
+		if b, err = sp.s.alloc(size); err != nil {
+			t.Fatal(err)
+		}
+		return false
+	})
+	if n := claimed() << g.shift; n > 1<<20 {
+		t.Errorf("it has %d bytes", n)
+	}
+	small, err := sp.s.alloc(size / 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp.s.discard(small)
+	asked := uint32(0)
+	for k := range 3 {
+		if _, err := sp.s.alloc(size); !errors.Is(err, ErrNoSpace) {
+			t.Fatalf("%v beside a claim", err)
+		}
+		if n := sp.s.root.Wanted.Load(); k == 0 {
+			asked = n
+		} else if n != asked {
+			t.Errorf("try %d: waited again for who is stopped", k)
+		}
+	}
+	p.Signal(unix.SIGCONT)
+	eventually(t, "all of it can be used again", func() bool {
+		b, err := sp.s.alloc(size)
+		if err == nil {
+			sp.s.discard(b)
+		}
+		return err == nil
+	})
+}
+
+// Of many members one looks for what another has left; and one does, whoever comes and goes.
+func TestEveryMemberIsInheritedFrom(t *testing.T) {
+	member := func(slot int) Member { return layout.MakeMember(slot, 1) }
+	slots := func(live ...int) []layout.SlotWord {
+		all := make([]layout.SlotWord, layout.Slots+1)
+		for _, slot := range live {
+			all[slot] = layout.MakeSlotWord(layout.SlotLive, 1)
+		}
+		return all
+	}
+	reused := slots(1, 7)
+	reused[4] = layout.MakeSlotWord(layout.SlotLive, 2)
+	for _, c := range []struct {
+		what        string
+		before, now []layout.SlotWord
+		heirs       []int
+	}{
+		{"the next one", slots(1, 4, 7), slots(1, 7), []int{7}},
+		{"around the end", slots(1, 4, 7), slots(1, 4), []int{1}},
+		{"the last", slots(1, 4), slots(4), []int{4}},
+		{"two", slots(1, 4, 6, 9), slots(1, 9), []int{9}},
+		{"one has come between", slots(1, 4, 7), slots(1, 5, 7), []int{7}},
+		{"the slot is another's", slots(1, 4, 7), reused, []int{7}},
+		{"nobody", slots(1, 4, 7), slots(1, 4, 5, 7), nil},
+	} {
+		var heirs []int
+		for slot, w := range c.now {
+			if w.State() == layout.SlotLive && c.before[slot] == w && inherits(member(slot), c.before, c.now) {
+				heirs = append(heirs, slot)
+			}
+		}
+		if !slices.Equal(heirs, c.heirs) {
+			t.Errorf("%s: %v inherit, want %v", c.what, heirs, c.heirs)
+		}
+	}
+}
+
+// What the system refuses to take back is not counted as returned, and given out without a fault.
+func TestMemoryThatCannotBeGivenBackStays(t *testing.T) {
+	sp := openSpace(t, "locked", Limit(1<<30))
+	holdGiver(t, sp)
+	b, err := sp.s.alloc(3 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked := b.Bytes[1<<20:][: 64<<10 : 64<<10] // so that the kernel takes what lies before it, and then refuses
+	if err := unix.Mlock(locked); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munlock(locked)
+	sp.s.discard(b)
+	if _, err := sp.Trim(); err != nil {
+		t.Fatal(err)
+	}
+	before := inMemory(t)
+	st, err := sp.Stats()
+	if err != nil || st.Size-st.Returned > before {
+		t.Errorf("%d bytes returned of %d, %d in memory, %v", st.Returned, st.Size, before, err)
+	}
+	g, err := sp.s.segment(b.Ref.Segment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range g.entries {
+		if w := layout.Word(g.entries[i].Word.Load()); w.State() == layout.Holed && g.unit(i) >= b.Ref.Offset()+1<<20 {
+			t.Fatalf("unit %d counts as returned", i)
+		}
+	}
+	if err := sp.Check(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,7 +1,10 @@
 package shm
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/tandem-ipc/tandem/internal/layout"
 )
@@ -42,8 +45,15 @@ type run struct {
 	holes    bool        // its memory may be missing
 }
 
-// claim takes n free units of g for m, with memory unless holed is set; ok is false where there is no such run.
-func (g *segment) claim(n int, m Member, holed bool) (r run, ok bool) {
+// A claim is one that stands in the way of another: a word, and its value.
+type claim struct {
+	word  *atomic.Uint64
+	value uint64
+}
+
+// claim takes n free units of g for m, with memory unless holed is set; ok is false where there is no such run. met tells
+// whether there may be one soon: of somebody's claim that is in the way, and that we have not waited for in vain.
+func (s *space) claim(g *segment, n int, m Member, holed bool, met *claim) (r run, ok bool) {
 	last := g.units - n
 	if last < 0 {
 		return r, false
@@ -55,8 +65,11 @@ func (g *segment) claim(n int, m Member, holed bool) (r run, ok bool) {
 	}
 	for _, part := range [2][2]int{{from, last}, {0, from - 1}} {
 		for i := part[0]; i <= part[1]; {
-			k := g.freeFrom(i, n, holed)
+			k, w := g.freeFrom(i, n, holed)
 			if k < n {
+				if in := (claim{&g.entries[i+k].Word, uint64(w)}); w.State() == layout.Claim && !s.isStuck(in) {
+					*met = in
+				}
 				i += k + 1
 				continue
 			}
@@ -66,20 +79,21 @@ func (g *segment) claim(n int, m Member, holed bool) (r run, ok bool) {
 				}
 				return r, true
 			}
-			i++ // somebody was faster
+			*met = claim{&g.entries[i].Word, 0} // somebody was faster, and may have had to give up, too
+			i++
 		}
 	}
 	return r, false
 }
 
-// freeFrom counts the free units from i on, up to n: those with memory, or all.
-func (g *segment) freeFrom(i, n int, holed bool) int {
+// freeFrom counts the free units from i on, up to n: those with memory, or all. The word is that of the one which is not.
+func (g *segment) freeFrom(i, n int, holed bool) (int, layout.Word) {
 	for k := range n {
 		if w := layout.Word(g.entries[i+k].Word.Load()); w.State() != layout.Free && !(holed && w.State() == layout.Holed) {
-			return k
+			return k, w
 		}
 	}
-	return n
+	return n, 0
 }
 
 // take claims units i … i+n-1 for m, or none. With own set, one unit with memory becomes OWNED at once.
@@ -166,41 +180,78 @@ func (g *segment) giveBackAs(i int, w, to layout.Word) {
 	}
 }
 
-// allocRun allocates whole units: such as have memory, then any, then new ones.
+// allocRun allocates whole units: such as have memory, then any, then new ones. Room that somebody has claimed may come back
+// within a moment, where it is being given back to the system or two have got into each other's way; there is no event for
+// that. So a new segment waits for it a little, and an error somewhat longer. One who is stopped there is waited for once.
 func (s *space) allocRun(size int64) (*segment, int, error) {
-	for {
-		count := 0
-		for _, holed := range []bool{false, true} {
-			for count = 0; count < layout.Segments; count++ {
-				g, err := s.segment(count)
-				if err != nil {
-					return nil, 0, err
+	const (
+		pause        = 50 * time.Microsecond // the first one; each is twice as long as the one before
+		beforeGrowth = 5                     // pauses: 1.5 ms in all
+		beforeFull   = 12                    // 0.2 s
+	)
+	var first claim
+	for k := 0; ; k++ {
+		var met claim
+		r, segments, err := s.search(size, &met)
+		if err != nil || r.g != nil {
+			return r.g, r.first, err
+		}
+		if k == 0 {
+			first = met
+		}
+		if met.word == nil || k >= beforeGrowth {
+			err := s.grow(segments, size)
+			if err == nil {
+				continue
+			}
+			if met.word == nil || k >= beforeFull || !errors.Is(err, ErrNoSpace) {
+				if met.word != nil && met == first {
+					s.stuck.Store(met.word, met.value)
 				}
-				if g == nil {
-					break
-				}
-				n := (size + int64(1)<<g.shift - 1) >> g.shift
-				if n > int64(g.units) {
-					continue
-				}
-				r, ok := g.claim(int(n), s.self, holed)
-				if !ok {
-					continue
-				}
-				if r.holes {
-					if err := s.refill(r); err != nil {
-						r.abandon()
-						return nil, 0, fmt.Errorf("%d bytes in %v: %w", size, s, err)
-					}
-				}
-				r.own()
-				return g, r.first, nil
+				return nil, 0, err
 			}
 		}
-		if err := s.grow(count, size); err != nil {
-			return nil, 0, err
+		s.root.Wanted.Add(1)
+		time.Sleep(pause << k)
+	}
+}
+
+// isStuck tells whether we have waited for a claim in vain.
+func (s *space) isStuck(c claim) bool {
+	value, ok := s.stuck.Load(c.word)
+	return ok && value == c.value
+}
+
+// search takes a run in one of the segments there are; in none of them, r.g is nil.
+func (s *space) search(size int64, met *claim) (r run, segments int, err error) {
+	for _, holed := range []bool{false, true} {
+		for segments = 0; segments < layout.Segments; segments++ {
+			g, err := s.segment(segments)
+			if err != nil {
+				return run{}, 0, err
+			}
+			if g == nil {
+				break
+			}
+			n := (size + int64(1)<<g.shift - 1) >> g.shift
+			if n > int64(g.units) {
+				continue
+			}
+			r, ok := s.claim(g, int(n), s.self, holed, met)
+			if !ok {
+				continue
+			}
+			if r.holes {
+				if err := s.refill(r); err != nil {
+					r.abandon()
+					return run{}, 0, fmt.Errorf("%d bytes in %v: %w", size, s, err)
+				}
+			}
+			r.own()
+			return r, segments, nil
 		}
 	}
+	return run{}, segments, nil
 }
 
 // alloc allocates size bytes for this process: OWNED by it until it is published, and free again should it die first.

@@ -94,7 +94,7 @@ func TestManySettleTheSameDeadMember(t *testing.T) {
 		// Blocks in every state that a kill can leave.
 		var first []int
 		for _, n := range []int{1, 2, 7, 30} {
-			r, ok := g.claim(n, dead, true) // what was claimed by the dead of an earlier round is HOLED
+			r, ok := s.claim(g, n, dead, true, new(claim)) // what was claimed by the dead of an earlier round is HOLED
 			if !ok {
 				t.Fatal("no room")
 			}

@@ -40,7 +40,7 @@ type poller struct {
 
 	giver         giver       // of whoever has giving
 	giving        atomic.Bool // somebody looks for idle memory
-	freedByOthers atomic.Bool // a member has gone, which may have freed much
+	freedByOthers atomic.Bool // a member has gone, which may have freed much, and we are the next behind it
 
 	buriers sync.WaitGroup // whoever works for us beside run
 }
@@ -87,8 +87,11 @@ func (p *poller) run() {
 		p.answer()
 		if d := p.s.root.Deaths.Load(); d != deaths {
 			deaths = d
-			p.freedByOthers.Store(true)
-			seen = p.tell(seen)
+			before := seen
+			seen = p.tell(before)
+			if inherits(p.s.self, before, seen) {
+				p.freedByOthers.Store(true)
+			}
 			p.lookSoon()
 			p.lots.lookForAllSoon()
 		}
@@ -224,6 +227,22 @@ func (p *poller) tell(before []layout.SlotWord) []layout.SlotWord {
 		p.announce(p.s.who(layout.MakeMember(slot, is.Gen())))
 	}
 	return now
+}
+
+// inherits tells whether a member has gone since before whose slot is next to ours, or has only such between that have gone,
+// too, or have just come. So somebody inherits from each.
+func inherits(self Member, before, now []layout.SlotWord) bool {
+	for k := 1; k < layout.Slots; k++ {
+		slot := (self.Slot()-1+layout.Slots-k)%layout.Slots + 1
+		switch was, is := before[slot], now[slot]; {
+		case was.State() == layout.SlotClean && is == layout.MakeSlotWord(layout.SlotLive, was.Gen()+1): // it knows less than we
+		case was != is:
+			return true
+		case is.State() == layout.SlotLive:
+			return false
+		}
+	}
+	return false
 }
 
 // announce lets the observers be called, in a goroutine of their own: they may close what belonged to the dead, and with

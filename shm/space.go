@@ -47,6 +47,7 @@ type space struct {
 	poll *poller
 
 	growing sync.Mutex                                               // one grower per process
+	stuck   sync.Map                                                 // claims that we have waited for in vain: value by word
 	rousing sync.Mutex                                               // guards our hazard word
 	naming  sync.Mutex                                               // one unlinker per process
 	found   [layout.ClassObject + layout.ObjectClasses]atomic.Uint64 // where a block of each class was found last: ref of the slab

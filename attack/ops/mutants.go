@@ -86,18 +86,18 @@ func mutants() []sweep.Mutant {
 		{
 			Name: "heap: what was taken away counts as having memory",
 			File: "shm/giveback.go",
-			Old:  `				g.giveBackAs(i, r.claimed, layout.Holed)`,
-			New:  `				g.giveBackAs(i, r.claimed, layout.Free)`,
+			Old:  `	r.g.giveBackAs(r.first, r.claimed, layout.Holed)`,
+			New:  `	r.g.giveBackAs(r.first, r.claimed, layout.Free)`,
 			Only: "^heap/trim$",
 		},
 		{
 			Name: "heap: a run is owned before its memory is reserved",
 			File: "shm/heap.go",
-			Old: `				if r.holes {
-					if err`,
-			New: `				r.own()
-				if r.holes {
-					if err`,
+			Old: `			if r.holes {
+				if err`,
+			New: `			r.own()
+			if r.holes {
+				if err`,
 			Only: "^heap/alloc-holed$",
 		},
 		{

@@ -30,6 +30,7 @@ var (
 	_ = zero[unsafe.Offsetof(Root{}.Doomed)-RootDoomed]
 	_ = zero[unsafe.Offsetof(Root{}.Deaths)-384]
 	_ = zero[unsafe.Offsetof(Root{}.SlotHint)-512]
+	_ = zero[unsafe.Offsetof(Root{}.Wanted)-516]
 	_ = zero[unsafe.Offsetof(Root{}.Kinds)-640]
 	_ = zero[unsafe.Offsetof(Root{}.Directory)-768]
 	_ = zero[unsafe.Offsetof(Page{}.Doorbell)-128]

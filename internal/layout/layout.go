@@ -182,7 +182,8 @@ type Root struct {
 	Deaths    atomic.Uint32 // reapers add one
 	_         [124]byte
 	SlotHint  atomic.Uint32 // attachers
-	_         [124]byte
+	Wanted    atomic.Uint32 // who needs memory that is being given back
+	_         [120]byte
 	Kinds     atomic.Uint64 // whoever publishes the first object of a kind
 	_         [120]byte
 	Directory atomic.Uint64 // CAS from 0
