@@ -49,13 +49,27 @@ func (s *space) tune(g *segment) error {
 			n++
 		}
 		if n > 0 {
-			if err := s.mapPages(g, g.unit(i), g.unit(i+n)); err != nil {
+			if err := s.mapRun(g, i, n); err != nil {
 				return err
 			}
 		}
 		i += n + 1
 	}
 	return nil
+}
+
+// mapRun maps units that had memory when we looked. Those that were given back meanwhile have memory again, so their words
+// say that it may be given back once more. (Of those that are just being given back nobody knows; they keep it until they are
+// used the next time.)
+func (s *space) mapRun(g *segment, i, n int) error {
+	err := s.mapPages(g, g.unit(i), g.unit(i+n))
+	for k := i; k < i+n; k++ {
+		e := &g.entries[k].Word
+		if w := layout.Word(e.Load()); w.State() == layout.Holed && e.CompareAndSwap(uint64(w), uint64(w|layout.Doubtful)) {
+			g.freed.Store(true)
+		}
+	}
+	return err
 }
 
 // mapPages maps memory that is there; should it be given back meanwhile, it is reserved again.

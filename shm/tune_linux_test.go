@@ -86,6 +86,41 @@ func TestPrefaultMapsAllMemoryBeforeItIsUsed(t *testing.T) {
 	}
 }
 
+// Memory that was given back between the look and the mapping is there again, and goes again.
+func TestWhatPrefaultBringsBackIsGivenBackAgain(t *testing.T) {
+	if !canPopulate() {
+		t.Skip("populate: this kernel cannot map memory before it is used")
+	}
+	sp := openSpace(t, "again", Limit(1<<30))
+	holdGiver(t, sp)
+	b, err := sp.s.alloc(3 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := sp.s.segment(b.Ref.Segment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp.s.discard(b)
+	first, err := sp.Trim()
+	if err != nil || first < 3<<20 {
+		t.Fatalf("%d bytes given back, %v", first, err)
+	}
+	empty := inMemory(t)
+	if err := sp.s.mapRun(g, 0, g.units); err != nil {
+		t.Fatal(err)
+	}
+	if n := inMemory(t) - empty; n < 3<<20 {
+		t.Fatalf("only %d bytes were mapped", n)
+	}
+	if n, err := sp.Trim(); err != nil || n < 3<<20 || inMemory(t) != empty {
+		t.Errorf("%d bytes given back, %v; %d are left, %d before", n, err, inMemory(t), empty)
+	}
+	if err := sp.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHugePagesAreMappedOrItSaysWhyNot(t *testing.T) {
 	for _, c := range []struct {
 		option, ask string
