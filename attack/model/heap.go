@@ -19,6 +19,7 @@ import (
 //	refill     T5 one was HOLED: reserve the memory of each unit;   there is none: as punch
 //	own        T6 first CLAIM{me} -> OWNED{me} (CAS)
 //	punch      take, always CLAIM;   Q the memory of each unit goes;   giveBack(CLAIM{me}) as HOLED
+//	           the system refuses, at any unit: reserve that of each unit;   giveBack(CLAIM{me}) as FREE, or HOLED if there is none
 //	giveBack   G1 length: how many CONT words point back, one load each
 //	           G2 f = last follower   G3 first == w? else return   G4 f CONT{k} -> FREE (CAS); for each, from the end
 //	           G5 first w -> FREE (CAS);   HOLED for FREE, if w is CLAIM: of the dead, or ours and one was HOLED
@@ -71,6 +72,7 @@ const (
 	heapFreeFront  // mutant
 	heapFollowFront
 	heapHoledCAS // mutant
+	heapRestore
 	heapGone
 )
 
@@ -132,6 +134,7 @@ const (
 	heapFirstHoles = "holes are looked for in the first unit only"
 	heapOwnEarly   = "a run is owned before its memory is reserved"
 	heapNoClaim    = "memory is taken away first, the unit marked afterwards"
+	heapRefused    = "what the system refuses to take counts as having memory"
 	heapMarkFirst  = "the unit is marked first, its memory taken away afterwards"
 )
 
@@ -309,6 +312,16 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 			to("refill: reserve", heapOwn)
 		}
 	case heapRemove:
+		if q.punch && c.mutant != heapNoClaim && c.mutant != heapMarkFirst {
+			if c.mutant == heapRefused {
+				q.punch, q.holes = false, false
+				giveBack("punch: refused: giveBack", s.unit[i], heapPick)
+			} else {
+				q.k = 0
+				to("punch: refused", heapRestore)
+			}
+			x = *s
+		}
 		x.hole[i+int(q.k)] = true
 		switch q.k++; {
 		case q.k < q.n:
@@ -320,6 +333,16 @@ func (c heapConfig) step(s *heapState, p int, o *check.Out[heapState]) {
 		default:
 			giveBack("punch: MADV_REMOVE, giveBack", s.unit[i], heapPick)
 		}
+	case heapRestore:
+		giveBack("restore: there is no memory: giveBack", s.unit[i], heapPick)
+		x = *s
+		x.hole[i+int(q.k)] = false
+		if q.k++; q.k < q.n {
+			to("restore: reserve", heapRestore)
+			return
+		}
+		q.punch, q.holes = false, false
+		giveBack("restore: reserve: giveBack", s.unit[i], heapPick)
 	case heapHoledCAS:
 		if s.unit[i] == q.w {
 			x.unit[i] = c.freed(q.w, hHoled)
@@ -662,7 +685,7 @@ func heapCases() []Case {
 		all = append(all, Case{Model: "heap", Config: c.String(), Mutant: m, explore: func() check.Result { return check.Explore(c.model()) }})
 	}
 	punches := heapConfig{units: 2, longest: 2, members: 2, ops: 2, helpers: 1, kills: 1, noParts: true, punches: true}
-	for _, m := range []string{heapDeadFree, heapLoseHoles, heapFirstHoles, heapOwnEarly, heapNoClaim, heapMarkFirst} {
+	for _, m := range []string{heapDeadFree, heapLoseHoles, heapFirstHoles, heapOwnEarly, heapNoClaim, heapMarkFirst, heapRefused} {
 		c := punches
 		c.mutant = m
 		all = append(all, Case{Model: "heap", Config: c.String(), Mutant: m, explore: func() check.Result { return check.Explore(c.model()) }})
