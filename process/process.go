@@ -305,7 +305,7 @@ func (p *Process) prepare() (*shm.Object, error) {
 	for _, h := range passed {
 		l := h.Local()
 		if l == nil {
-			return nil, fmt.Errorf("arguments: %v was closed meanwhile: %w", h, shm.ErrGone)
+			return nil, fmt.Errorf("arguments: %v was closed, or passed on, meanwhile: %w", h, shm.ErrClosed)
 		}
 		arrived, err := l.Pass(p.opts.keep)
 		if err != nil {

@@ -558,7 +558,7 @@ func TestAnEndIsPassedOnOnce(t *testing.T) {
 	p, err := echo.Start(t.Context(), mixed{Conn: b})
 	must(t, err)
 	for range 2 { // on the way, and taken
-		if _, err := echo.Start(t.Context(), mixed{Conn: b}); !errors.Is(err, pipe.ErrClosed) || !strings.Contains(err.Error(), "passed on") {
+		if _, err := echo.Start(t.Context(), mixed{Conn: b}); !errors.Is(err, os.ErrClosed) || !strings.Contains(err.Error(), "passed on") {
 			t.Fatal(err)
 		}
 		must(t, a.Send(t.Context(), "x"))
