@@ -78,15 +78,22 @@ func ended(t *testing.T, done <-chan error) {
 	}
 }
 
-func TestAParkedWaiterIsWokenByTheDoorbell(t *testing.T) {
-	sp := openSpace(t, "doorbell")
+// waker is a Space with an object, and a process that has opened it.
+func waker(t *testing.T, name string) (*Space, *Object, *roles.Proc) {
+	t.Helper()
+	sp := openSpace(t, name)
 	o, err := sp.NewObject(testObject(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer o.Close()
+	t.Cleanup(func() { o.Close() })
 	p := roles.Start(t, "waker", o.Handle().String())
 	p.Expect("here")
+	return sp, o, p
+}
+
+func TestAParkedWaiterIsWokenByTheDoorbell(t *testing.T) {
+	_, o, p := waker(t, "doorbell")
 	done := parked(t, placeOf(o))
 	looks.running.Lock() // nobody looks: the bell has to do it
 	defer looks.running.Unlock()
@@ -97,14 +104,7 @@ func TestAParkedWaiterIsWokenByTheDoorbell(t *testing.T) {
 }
 
 func TestALookFindsAWaiterWhoseWakerForgotToRing(t *testing.T) {
-	sp := openSpace(t, "forgotten")
-	o, err := sp.NewObject(testObject(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	p := roles.Start(t, "waker", o.Handle().String())
-	p.Expect("here")
+	_, o, p := waker(t, "forgotten")
 	done := parked(t, placeOf(o))
 	if got := p.Ask("forget"); got != "done" {
 		t.Fatal(got)
@@ -113,14 +113,7 @@ func TestALookFindsAWaiterWhoseWakerForgotToRing(t *testing.T) {
 }
 
 func TestADeathMakesParkedWaitersLook(t *testing.T) {
-	sp := openSpace(t, "orphans")
-	o, err := sp.NewObject(testObject(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
-	p := roles.Start(t, "waker", o.Handle().String())
-	p.Expect("here")
+	sp, o, p := waker(t, "orphans")
 	done := parked(t, placeOf(o))
 	// One of a crowd: its own look is far away.
 	lots := &sp.s.poll.lots
@@ -137,20 +130,13 @@ func TestADeathIsToldWithoutLooks(t *testing.T) {
 	if feature.RobustList.Off() {
 		t.Skip("without robustlist deaths are found by looking")
 	}
-	sp := openSpace(t, "told")
-	o, err := sp.NewObject(testObject(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer o.Close()
+	sp, _, p := waker(t, "told")
 	told := make(chan *MemberDied, 1)
 	stop, err := sp.OnDeath(func(d *MemberDied) { told <- d })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	p := roles.Start(t, "waker", o.Handle().String())
-	p.Expect("here")
 	looks.running.Lock()
 	defer looks.running.Unlock()
 	p.Slay()
