@@ -128,13 +128,14 @@ func (r *receiver) inPlace(ctx context.Context, wait bool, next func() (ring.Mes
 		switch err {
 		case nil:
 			r.shadow.Acquire()
-			fence.StoreRelease(&r.count, r.count+1)
 			data := m.Data
 			if m.Big {
 				if data, err = r.bigData(m.Data); err != nil {
+					r.c.Return()
 					return Message{}, err
 				}
 			}
+			fence.StoreRelease(&r.count, r.count+1)
 			return Message{Data: data, Redelivered: m.Redelivered}, nil
 		case ring.ErrEmpty:
 		default:

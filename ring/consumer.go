@@ -192,6 +192,9 @@ func (c *Consumer) TryPeek() (Message, error) {
 	return Message{Data: c.payload(rec.off, rec.n)[:rec.n:rec.n], Redelivered: c.own.Pos < c.again, Big: rec.flags&layout.RecBig != 0}, nil
 }
 
+// Return takes back what TryReceive has shown and Ack has not taken, for who cannot use it: it comes again.
+func (c *Consumer) Return() { c.leased = 0 }
+
 // Take takes the record that TryPeek has shown. ErrState if it has shown none, or it was taken.
 func (c *Consumer) Take() error {
 	if c.peeked != c.own.Pos+1 {

@@ -155,6 +155,15 @@ func TestReserveCommitReceiveAckInOrder(t *testing.T) {
 	if _, err := c.TryPop(make([]byte, 10)); err != ErrState {
 		t.Error("pop beside a lease:", err)
 	}
+	c.Return()
+	if err := c.Ack(); err != ErrState {
+		t.Error("ack of what was returned:", err)
+	}
+	for _, want := range []string{"hello", "two"} {
+		if m, err := c.TryReceive(); err != nil || string(m.Data) != want {
+			t.Fatalf("again: %q, %v, want %q", m.Data, err, want)
+		}
+	}
 	if err := c.Ack(); err != nil {
 		t.Fatal(err)
 	}
