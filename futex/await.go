@@ -250,8 +250,8 @@ func (y *yielder) do(c Condition) (now time.Time, ready bool) {
 	return now, c.Ready()
 }
 
-// announce raises the flag, WaitSleeps or WaitParked, and makes sure that who changes the condition from now on sees it, or that we see the change.
-// Pairs with the publisher's store and its look at the word. It also withdraws WaitRelaxed: who sleeps often pays less if
+// announce raises the flag, WaitSleeps or WaitParked, and makes sure that who changes the condition from now on sees it, or
+// that we see the change. Pairs with the publisher's store and its look at the word. It also withdraws WaitRelaxed: who sleeps often pays less if
 // the publisher fences.
 func announce(word *atomic.Uint32, flag uint32) {
 	if word.Swap(flag)&layout.WaitRelaxed != 0 {

@@ -24,7 +24,7 @@
 // Auto polls as long as the policy says (package policy): with one processor never; with more up to about the cost of a
 // wake-up, measured once in the background, by so many waiters of a process at once, and less or not at all where polling
 // has not helped lately (an idle waiter ends up polling once in 64 waits). A sleeping waiter uses no processor time but a
-// look every second. TANDEM_SPIN, TANDEM_SPINNERS and TANDEM_WAIT say otherwise.
+// look now and then. TANDEM_SPIN, TANDEM_SPINNERS and TANDEM_WAIT say otherwise.
 //
 // # Concurrency
 //

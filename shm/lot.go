@@ -172,6 +172,9 @@ func (p *poller) answer() {
 }
 
 func (p *poller) wakePlace(key uint32) {
+	if p.lots.table.Load() == nil {
+		return // rung for nobody: who waits has entered before he raised the flag
+	}
 	c := p.lots.chainOf(key)
 	c.mu.Lock()
 	defer c.mu.Unlock()

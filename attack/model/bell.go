@@ -168,7 +168,7 @@ func (c bellConfig) step(s *bellState, p int, o *check.Out[bellState]) {
 	}
 }
 
-// bellOrder is what follows each step of publish.
+// order is publish, step by step, as it is or as a mutant has it.
 func (c bellConfig) order() []uint8 {
 	switch c.mutant {
 	case bellSummaryFirst:
